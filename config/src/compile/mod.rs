@@ -1,0 +1,1 @@
+//! Objects → (Snapshot, Report), incrementally. Pure, and cannot fail: one broken object costs only itself.

@@ -1,0 +1,145 @@
+//! One object → what it contributes to the tables. Pure: an object, a [`View`] of the others and [`Settings`] in,
+//! a [`Contribution`] out. Nothing here fails; what is wrong becomes a finding, and closes no more than itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::view::View;
+use crate::{
+    model::{
+        host::HostPattern,
+        id::{CertificateId, ClusterId, MiddlewareId, ObjectId},
+        route::Rule,
+    },
+    report::Finding,
+    snapshot::{OwnerId, Place, SniAction, SocketKey, Transport},
+};
+
+/// What the operator decided, beside the objects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Sockets that exist whatever the objects say, and that Ingress-like objects are served on.
+    pub entry_points: Vec<EntryPoint>,
+    /// IngressClass controllers that are ours.
+    pub ingress_controllers: Vec<Arc<str>>,
+    /// GatewayClass controllers that are ours.
+    pub gateway_controllers: Vec<Arc<str>>,
+    /// Whether an Ingress without any class is ours.
+    pub serve_classless_ingress: bool,
+    /// Whether backends may point at names outside the cluster (Traefik's `allowExternalNameServices`).
+    pub allow_external_names: bool,
+    /// Whether objects may refer to middlewares of other namespaces (Traefik's `allowCrossNamespace`).
+    pub allow_cross_namespace: bool,
+    /// The time at which certificates are judged.
+    pub now: Timestamp,
+}
+
+/// A socket with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryPoint {
+    /// Traefik's names are kept: `web`, `websecure`.
+    pub name: Arc<str>,
+    /// Which socket.
+    pub socket: SocketKey,
+    /// What is spoken first.
+    pub transport: Transport,
+}
+
+/// What one object asks for. All fields are sorted by the order in which the object states them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contribution {
+    /// Sockets that must exist.
+    pub sockets: Vec<SocketClaim>,
+    /// Rules and where they are filed.
+    pub rules: Vec<(Place, Arc<Rule>)>,
+    /// What happens to TLS connections by SNI.
+    pub sni: Vec<SniClaim>,
+    /// Cluster slots referred to.
+    pub clusters: Vec<ClusterId>,
+    /// Certificate slots referred to.
+    pub certificates: Vec<CertificateId>,
+    /// Middleware slots referred to.
+    pub middlewares: Vec<MiddlewareId>,
+    /// Findings about the object itself.
+    pub findings: Vec<Finding>,
+    /// Objects that this one attached to, with the part of each (a Gateway and its listener): counted in reports.
+    pub attached: Vec<OwnerId>,
+}
+
+/// A socket that an object asks for. Two claims on one socket with different transports: the older object wins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SocketClaim {
+    /// Which socket.
+    pub socket: SocketKey,
+    /// What is spoken first.
+    pub transport: Transport,
+    /// Who asks.
+    pub owner: OwnerId,
+    /// Since when: the older claim wins.
+    pub created: Option<Timestamp>,
+}
+
+/// An SNI entry that an object asks for. Several on one pattern: the higher rank wins, then the older, then the name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SniClaim {
+    /// Which socket.
+    pub socket: SocketKey,
+    /// Which names.
+    pub pattern: HostPattern,
+    /// How explicitly: a name in the object beats a name that is merely in its certificate.
+    pub rank: SniRank,
+    /// Whose.
+    pub owner: OwnerId,
+    /// Since when.
+    pub created: Option<Timestamp>,
+    /// What happens.
+    pub action: SniAction,
+}
+
+/// How explicitly an SNI pattern was asked for, the strongest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SniRank {
+    /// The object names the host.
+    Named,
+    /// The host is a name of the object's certificate.
+    FromCertificate,
+}
+
+/// How a slot's id spells what it is made from. Ids are text so that they can be shown; parsing stays here.
+pub mod slot {
+    use super::{BTreeMap, CertificateId, ClusterId, MiddlewareId};
+
+    /// The certificate in Secret `namespace/name`.
+    pub fn certificate(namespace: &str, name: &str) -> CertificateId {
+        CertificateId::new(format!("{namespace}/{name}"))
+    }
+
+    /// Middleware object `namespace/name`.
+    pub fn middleware(namespace: &str, name: &str) -> MiddlewareId {
+        MiddlewareId::new(format!("{namespace}/{name}"))
+    }
+
+    /// Port `port` (a number, or a name) of Service `namespace/name`. `variant` sets apart users of one port that
+    /// must be reached differently, as `key=value` pairs (`protocol=h2c`, `tls=ns/gateway`); usually empty.
+    pub fn cluster(namespace: &str, name: &str, port: &str, variant: &BTreeMap<&str, String>) -> ClusterId {
+        let mut text = format!("{namespace}/{name}:{port}");
+        for (key, value) in variant {
+            text.push_str(&format!(";{key}={value}"));
+        }
+        ClusterId::new(text)
+    }
+
+    /// `namespace/name` of a certificate or middleware slot.
+    pub fn split(id: &str) -> Option<(&str, &str)> {
+        id.split_once('/')
+    }
+}
+
+/// What a converter of one kind is: the object's own [`ObjectId`] is `Key::id` of it.
+pub type Convert<T> = fn(&super::object::Item<T>, &View<'_>, &Settings) -> Contribution;
+
+/// The id of `item` as any crate may show it.
+pub fn object_id<T: super::object::Resource>(item: &super::object::Item<T>) -> ObjectId {
+    ObjectId { kind: T::KIND.as_str().into(), namespace: item.meta.namespace.clone(), name: item.meta.name.clone() }
+}

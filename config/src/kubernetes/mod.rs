@@ -1,0 +1,10 @@
+//! Cluster objects: how they are written, kept at hand, and turned into our vocabulary.
+//!
+//! The only part of the workspace that names object kinds. Files and (later) cluster watches both enter at
+//! [`object`]; [`convert`] turns one object at a time into a [`convert::Contribution`], reading other objects through
+//! a [`view::View`] that remembers what was read, so that a change recomputes its dependants and nothing else.
+
+pub mod convert;
+pub mod object;
+pub mod store;
+pub mod view;

@@ -1,0 +1,141 @@
+//! Serde structs for every kind that is read, one file per API group and kind.
+//!
+//! Only fields that are used are declared, and each struct is what stays in memory: text is `Arc<str>`, what is
+//! never read is not kept. A field that the API knows but Postern does not carry is declared too, so that the
+//! converter can refuse it by name; a field that nobody knows is reported by the parser.
+
+mod meta;
+
+pub mod core;
+pub mod discovery;
+pub mod gateway;
+pub mod networking;
+pub mod traefik;
+
+use std::sync::Arc;
+
+pub use meta::Meta;
+
+/// An object of a known kind.
+#[derive(Debug, PartialEq)]
+pub struct Item<T> {
+    /// `metadata`.
+    pub meta: Meta,
+    /// Everything else.
+    pub body: T,
+}
+
+/// A kind's place in [`Object`].
+pub trait Resource: Sized + 'static {
+    /// The kind.
+    const KIND: Kind;
+    /// `object` as this kind, if it is.
+    fn of(object: &Object) -> Option<&Arc<Item<Self>>>;
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $name:ident($path:path): $group:literal [$($version:literal),+] $spelled:literal $scope:ident;)+) => {
+        /// The kinds that are read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind { $($(#[$doc])* $name,)+ }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The kind that a document names, if it is read. Any served version is taken.
+            pub fn find(group: &str, version: &str, kind: &str) -> Option<Self> {
+                match (group, kind) {
+                    $(($group, $spelled) if [$($version),+].contains(&version) => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+
+            /// API group; empty for the core group.
+            pub fn group(self) -> &'static str {
+                match self { $(Self::$name => $group,)+ }
+            }
+
+            /// Versions that are read, the preferred one first.
+            pub fn versions(self) -> &'static [&'static str] {
+                match self { $(Self::$name => &[$($version),+],)+ }
+            }
+
+            /// The kind as documents spell it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $spelled,)+ }
+            }
+
+            /// Whether objects of it live in a namespace.
+            pub fn is_namespaced(self) -> bool {
+                match self { $(Self::$name => kinds!(@scope $scope),)+ }
+            }
+        }
+
+        /// An object of one of the kinds that are read.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Object { $($(#[$doc])* $name(Arc<Item<$path>>),)+ }
+
+        impl Object {
+            /// Its kind.
+            pub fn kind(&self) -> Kind {
+                match self { $(Self::$name(_) => Kind::$name,)+ }
+            }
+
+            /// Its metadata.
+            pub fn meta(&self) -> &Meta {
+                match self { $(Self::$name(item) => &item.meta,)+ }
+            }
+
+            /// Reads `body` (the document without `apiVersion`, `kind`, `metadata` and `status`) as `kind`.
+            pub fn deserialize<'de, D: serde::Deserializer<'de>>(kind: Kind, meta: Meta, body: D) -> Result<Self, D::Error> {
+                use serde::Deserialize as _;
+                Ok(match kind {
+                    $(Kind::$name => Self::$name(Arc::new(Item { meta, body: <$path>::deserialize(body)? })),)+
+                })
+            }
+        }
+
+        $(impl Resource for $path {
+            const KIND: Kind = Kind::$name;
+            fn of(object: &Object) -> Option<&Arc<Item<Self>>> {
+                match object { Object::$name(item) => Some(item), _ => None }
+            }
+        })+
+    };
+    (@scope namespaced) => { true };
+    (@scope cluster) => { false };
+}
+
+kinds! {
+    /// Labels that listeners select routes by.
+    Namespace(core::Namespace): "" ["v1"] "Namespace" cluster;
+    /// Ports and protocol of a backend.
+    Service(core::Service): "" ["v1"] "Service" namespaced;
+    /// Certificates and credentials.
+    Secret(core::Secret): "" ["v1"] "Secret" namespaced;
+    /// Authorities.
+    ConfigMap(core::ConfigMap): "" ["v1"] "ConfigMap" namespaced;
+    /// Endpoints of a Service.
+    EndpointSlice(discovery::EndpointSlice): "discovery.k8s.io" ["v1"] "EndpointSlice" namespaced;
+    /// Whose an Ingress is.
+    IngressClass(networking::IngressClass): "networking.k8s.io" ["v1"] "IngressClass" cluster;
+    /// Routes by host and path.
+    Ingress(networking::Ingress): "networking.k8s.io" ["v1"] "Ingress" namespaced;
+    /// Whose a Gateway is.
+    GatewayClass(gateway::GatewayClass): "gateway.networking.k8s.io" ["v1", "v1beta1"] "GatewayClass" cluster;
+    /// Listeners.
+    Gateway(gateway::Gateway): "gateway.networking.k8s.io" ["v1", "v1beta1"] "Gateway" namespaced;
+    /// Consent to references from other namespaces.
+    ReferenceGrant(gateway::ReferenceGrant): "gateway.networking.k8s.io" ["v1", "v1beta1"] "ReferenceGrant" namespaced;
+    /// HTTP routes.
+    HttpRoute(gateway::HttpRoute): "gateway.networking.k8s.io" ["v1", "v1beta1"] "HTTPRoute" namespaced;
+    /// gRPC routes.
+    GrpcRoute(gateway::GrpcRoute): "gateway.networking.k8s.io" ["v1", "v1alpha2"] "GRPCRoute" namespaced;
+    /// TLS routes.
+    TlsRoute(gateway::TlsRoute): "gateway.networking.k8s.io" ["v1", "v1alpha3", "v1alpha2"] "TLSRoute" namespaced;
+    /// TLS towards backends.
+    BackendTlsPolicy(gateway::BackendTlsPolicy): "gateway.networking.k8s.io" ["v1", "v1alpha3"] "BackendTLSPolicy" namespaced;
+    /// A middleware of Traefik's.
+    Middleware(traefik::Middleware): "traefik.io" ["v1alpha1"] "Middleware" namespaced;
+}

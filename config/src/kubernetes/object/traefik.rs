@@ -1,0 +1,8 @@
+//! stub
+
+use serde::Deserialize;
+
+/// stub
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Middleware {}

@@ -1,0 +1,54 @@
+//! Read access to the objects at hand that remembers what was asked, so that the asker can be asked again when an
+//! answer may have changed. Absence is an answer too.
+
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
+
+use super::{
+    object::{Item, Kind, Resource},
+    store::{Key, Store},
+};
+
+/// One question that was asked.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Read {
+    /// This object, present or not.
+    One(Key),
+    /// All objects of a kind in one namespace, or in all.
+    All(Kind, Option<Arc<str>>),
+}
+
+/// A store, and what was read of it.
+#[derive(Debug)]
+pub struct View<'a> {
+    store: &'a Store,
+    reads: RefCell<BTreeSet<Read>>,
+}
+
+impl<'a> View<'a> {
+    /// A view that nothing was read through yet.
+    pub fn new(store: &'a Store) -> Self {
+        Self { store, reads: RefCell::default() }
+    }
+
+    /// One object.
+    pub fn get<T: Resource>(&self, namespace: &str, name: &str) -> Option<&'a Arc<Item<T>>> {
+        let namespace = if T::KIND.is_namespaced() { namespace } else { "" };
+        let key = Key { kind: T::KIND, namespace: namespace.into(), name: name.into() };
+        let found = self.store.get(&key).and_then(T::of);
+        self.reads.borrow_mut().insert(Read::One(key));
+        found
+    }
+
+    /// All objects of a kind, in one namespace or in all: use it for kinds of which there are few, or in one
+    /// namespace, since every change of any of them asks again.
+    pub fn all<T: Resource>(&self, namespace: Option<&str>) -> impl Iterator<Item = &'a Arc<Item<T>>> + use<'a, T> {
+        self.reads.borrow_mut().insert(Read::All(T::KIND, namespace.map(Into::into)));
+        let found: Vec<_> = self.store.all::<T>(namespace).collect();
+        found.into_iter()
+    }
+
+    /// What was read, in order.
+    pub fn into_reads(self) -> BTreeSet<Read> {
+        self.reads.into_inner()
+    }
+}

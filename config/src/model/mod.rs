@@ -1,0 +1,13 @@
+//! Our vocabulary: everything a user can ask for, in types whose values cannot be wrong.
+//!
+//! Nothing here knows a file format or a cluster object kind; conversion lives in [`crate::kubernetes`].
+
+pub mod certificate;
+pub mod cluster;
+pub mod duration;
+pub mod filter;
+pub mod host;
+pub mod id;
+pub mod middleware;
+pub mod path;
+pub mod route;

@@ -1,0 +1,165 @@
+//! Path patterns, compared with the request path after it has been normalised once.
+
+use std::{fmt, sync::Arc};
+
+/// Which request paths a rule is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathPattern {
+    /// The whole path, byte by byte.
+    Exact(Arc<str>),
+    /// The path or anything below it, element by element: `/a` is for `/a`, `/a/` and `/a/b`, not for `/ab`.
+    /// Kept without its trailing slash, so `/` is the empty text.
+    Prefix(Arc<str>),
+    /// A regular expression for the whole path (anchored at both ends).
+    Regex(PathRegex),
+}
+
+/// Why a text is not a path pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PathError {
+    /// Relative paths match nothing.
+    #[error("must begin with /")]
+    NotAbsolute,
+    /// The text can never equal a normalised path.
+    #[error("can never match: {0}")]
+    NeverMatches(&'static str),
+    /// The regular expression does not compile, or compiles to more than 1 MiB.
+    #[error("is not a usable regular expression: {0}")]
+    Regex(String),
+}
+
+impl PathPattern {
+    /// An exact pattern.
+    pub fn exact(text: &str) -> Result<Self, PathError> {
+        check(text)?;
+        Ok(Self::Exact(text.into()))
+    }
+
+    /// An element-wise prefix; trailing slashes have no meaning (Kubernetes Ingress, Gateway API `PathPrefix`).
+    pub fn prefix(text: &str) -> Result<Self, PathError> {
+        check(text)?;
+        Ok(Self::Prefix(text.trim_end_matches('/').into()))
+    }
+
+    /// A regular expression, anchored at both ends.
+    pub fn regex(text: &str) -> Result<Self, PathError> {
+        Ok(Self::Regex(PathRegex::new(text)?))
+    }
+
+    /// Whether the normalised `path` is in the set.
+    pub fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(text) => **text == *path,
+            Self::Prefix(prefix) => {
+                path.strip_prefix(&**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            Self::Regex(regex) => regex.is_match(path),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(text) => write!(f, "={text}"),
+            Self::Prefix(text) => write!(f, "{text}/*"),
+            Self::Regex(regex) => write!(f, "~{}", regex.as_str()),
+        }
+    }
+}
+
+/// A compiled, anchored, size-limited regular expression; equal when its text is.
+#[derive(Clone, Debug)]
+pub struct PathRegex {
+    text: Arc<str>,
+    regex: Arc<regex::Regex>,
+}
+
+impl PathRegex {
+    /// Compiles `text` as a match of the whole input, refusing what would take more than 1 MiB.
+    pub fn new(text: &str) -> Result<Self, PathError> {
+        let regex = regex::RegexBuilder::new(&format!("^(?:{text})$"))
+            .size_limit(1 << 20)
+            .dfa_size_limit(1 << 20)
+            .build()
+            .map_err(|error| PathError::Regex(error.to_string()))?;
+        Ok(Self { text: text.into(), regex: Arc::new(regex) })
+    }
+
+    /// Whether the whole of `text` matches.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// The expression as the user wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for PathRegex {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for PathRegex {}
+
+fn check(text: &str) -> Result<(), PathError> {
+    if !text.starts_with('/') {
+        return Err(PathError::NotAbsolute);
+    }
+    if text.contains("//") {
+        return Err(PathError::NeverMatches("// is collapsed before routing"));
+    }
+    if text.split('/').any(|segment| segment == "." || segment == "..") {
+        return Err(PathError::NeverMatches(". and .. segments are resolved before routing"));
+    }
+    if text.contains(['?', '#']) {
+        return Err(PathError::NeverMatches("? and # end the path of a request"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of kubernetes.io "Ingress, Examples" for pathType Prefix and Exact.
+    #[test]
+    fn kubernetes_path_examples() {
+        for (prefix, path, want) in [
+            ("/", "/anything", true),
+            ("/foo", "/foo", true),
+            ("/foo", "/foo/", true),
+            ("/foo/", "/foo", true),
+            ("/foo/", "/foo/", true),
+            ("/aaa/bb", "/aaa/bbb", false),
+            ("/aaa/bbb", "/aaa/bbb", true),
+            ("/aaa/bbb/", "/aaa/bbb", true),
+            ("/aaa/bbb", "/aaa/bbb/", true),
+            ("/aaa/bbb", "/aaa/bbb/ccc", true),
+            ("/aaa/bbb", "/aaa/bbbxyz", false),
+        ] {
+            let pattern = PathPattern::prefix(prefix).expect("a valid prefix");
+            assert_eq!(pattern.matches(path), want, "{prefix} {path}");
+        }
+        for (exact, path, want) in
+            [("/foo", "/foo", true), ("/foo", "/bar", false), ("/foo", "/foo/", false), ("/foo/", "/foo", false)]
+        {
+            assert_eq!(PathPattern::exact(exact).expect("a valid path").matches(path), want, "{exact} {path}");
+        }
+    }
+
+    #[test]
+    fn a_regex_is_for_the_whole_path() {
+        let pattern = PathPattern::regex("/v[0-9]+/.*").expect("a valid expression");
+        assert!(pattern.matches("/v1/x"));
+        assert!(!pattern.matches("/a/v1/x"));
+    }
+
+    #[test]
+    fn a_regex_that_would_eat_memory_is_refused() {
+        assert!(matches!(PathPattern::regex("(a{1000}){1000}"), Err(PathError::Regex(_))));
+    }
+}

@@ -1,0 +1,129 @@
+//! Verdicts: what became of each object, for those who show it (log, `check`, status, admin API, metrics).
+//!
+//! A report is data. It neither logs nor knows who reads it.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use crate::model::id::ObjectId;
+
+/// All verdicts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One verdict per object.
+    pub objects: imbl::OrdMap<ObjectId, Arc<Verdict>>,
+    /// What could not be read as an object at all: broken documents, unreadable files. Sorted by place.
+    pub input: Vec<InputProblem>,
+}
+
+/// What became of one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Where the object was read; `None` when it came from an API.
+    pub origin: Option<Origin>,
+    /// Details, worst first. None: accepted as it is.
+    pub findings: Vec<Finding>,
+}
+
+/// Where an object was read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The file.
+    pub file: Arc<PathBuf>,
+    /// First line of the object in it, from 1.
+    pub line: u32,
+}
+
+/// One thing to know about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The field, for example `spec.rules[0].backendRefs[1].port`; empty for the object as a whole.
+    pub field: String,
+    /// Machine-readable reason in upper camel case; the Gateway API's own where it has one (`BackendNotFound`).
+    pub reason: &'static str,
+    /// What is wrong, in one sentence without the object's name.
+    pub message: String,
+    /// The way out, in one sentence; empty where `message` says it.
+    pub remedy: String,
+    /// Line of the field, where it was looked up.
+    pub line: Option<u32>,
+}
+
+/// How bad a finding is, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// The object, or the part named by the field, is not served or is closed.
+    Refused,
+    /// The field has no effect; everything else is served.
+    Ignored,
+    /// Served as asked, but probably not what is wanted.
+    Warning,
+}
+
+/// What could not be read as an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InputProblem {
+    /// The file or directory.
+    pub file: Arc<PathBuf>,
+    /// Line, from 1; 0 for the file as a whole.
+    pub line: u32,
+    /// Machine-readable reason in upper camel case.
+    pub reason: &'static str,
+    /// What is wrong and the way out.
+    pub message: String,
+    /// Whether the last good content is still served.
+    pub last_good_kept: bool,
+}
+
+impl Severity {
+    /// Lower-case name for logs, JSON and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Ignored => "ignored",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+impl Verdict {
+    /// The worst finding's severity; `None`: accepted as it is.
+    pub fn worst(&self) -> Option<Severity> {
+        self.findings.iter().map(|finding| finding.severity).min()
+    }
+}
+
+impl Finding {
+    /// The object or a part of it is not served.
+    pub fn refused(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Refused, field, reason, message)
+    }
+
+    /// The field has no effect.
+    pub fn ignored(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Ignored, field, reason, message)
+    }
+
+    /// Served, but probably not what is wanted.
+    pub fn warning(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, field, reason, message)
+    }
+
+    /// Adds the way out.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = remedy.into();
+        self
+    }
+
+    fn new(severity: Severity, field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { severity, field: field.into(), reason, message: message.into(), remedy: String::new(), line: None }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}

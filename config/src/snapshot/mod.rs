@@ -1,0 +1,163 @@
+//! Immutable tables and their look-ups: the only form in which configuration reaches the request path.
+//!
+//! Everything is a persistent map of shared entries, so that the next snapshot costs what has changed, and slots are
+//! referred to by id, so that a certificate, a cluster or a middleware changes without touching a host.
+//! No live state (health, buckets, pools) and no machinery (compiled TLS configurations) is kept here.
+
+mod host_table;
+mod path_table;
+mod sni_table;
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+pub use host_table::{HostEntry, HostTable};
+pub use path_table::PathTable;
+pub use sni_table::{SniAction, SniEntry, SniTable};
+
+use crate::model::{
+    certificate::CertificateSlot,
+    cluster::ClusterSlot,
+    host::HostPattern,
+    id::{CertificateId, ClusterId, MiddlewareId, ObjectId},
+    middleware::MiddlewareSlot,
+    path::PathPattern,
+    route::Rule,
+};
+
+/// A persistent hash map with a fast, seeded hash.
+pub type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, imbl::shared_ptr::DefaultSharedPtr>;
+
+/// Everything that should run, at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// One per socket.
+    pub listeners: imbl::OrdMap<SocketKey, Arc<Listener>>,
+    /// Cluster slots.
+    pub clusters: Map<ClusterId, Arc<ClusterSlot>>,
+    /// Middleware slots.
+    pub middlewares: Map<MiddlewareId, Arc<MiddlewareSlot>>,
+    /// Certificate slots.
+    pub certificates: Map<CertificateId, Arc<CertificateSlot>>,
+}
+
+/// The local end that a listener binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketKey {
+    /// The address; `None` means those that the operator binds by default (`--bind`).
+    pub address: Option<IpAddr>,
+    /// The port as objects name it, before `--map-port`.
+    pub port: u16,
+}
+
+/// What happens on one socket.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    /// Which socket.
+    pub key: SocketKey,
+    /// The entry point's name, or the port's number where objects alone asked for the socket: a metric label.
+    pub name: Arc<str>,
+    /// What is spoken first.
+    pub transport: Transport,
+    /// Host → path → rules.
+    pub hosts: HostTable,
+    /// SNI → certificate or passthrough; empty on plain listeners.
+    pub sni: SniTable,
+}
+
+/// What is spoken first on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// HTTP at once.
+    Plain,
+    /// TLS, terminated or passed through by SNI.
+    Tls,
+}
+
+/// Who owns an SNI entry or a claim on a socket: an object and the part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerId {
+    /// The object.
+    pub object: ObjectId,
+    /// Its part (a listener's name), or empty.
+    pub section: Arc<str>,
+}
+
+/// What a rule is looked up by: the request after it has been normalised once.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestKey<'a> {
+    /// Lower-case host without port and trailing dot; empty when the request named none.
+    pub host: &'a str,
+    /// Normalised path, beginning with `/`.
+    pub path: &'a str,
+    /// Query without `?`.
+    pub query: Option<&'a str>,
+    /// Method.
+    pub method: &'a http::Method,
+    /// Header fields.
+    pub headers: &'a http::HeaderMap,
+}
+
+/// Watches a look-up. The data plane passes `()`, `explain` a recorder: both run the same code.
+pub trait Observer {
+    /// `rule` was considered under `host` (the pattern it is filed by); `verdict` says whether it won.
+    fn considered(&mut self, host: &HostPattern, rule: &Arc<Rule>, verdict: Considered);
+}
+
+/// What became of a rule that a look-up came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Considered {
+    /// It wins.
+    Won,
+    /// Its regular expression does not match the path.
+    PathDiffers,
+    /// Method, a header or a query parameter does not match.
+    PredicateFails,
+    /// A more specific listener of its owner has this host.
+    HostTakenByListener,
+}
+
+impl Observer for () {
+    #[inline(always)]
+    fn considered(&mut self, _: &HostPattern, _: &Arc<Rule>, _: Considered) {}
+}
+
+impl Listener {
+    /// The rule that serves `request`: hosts from the most specific pattern to the least, and in each
+    /// exact path, then regular expressions, then prefixes from the longest, then [`Rule`]'s own order.
+    /// A host that matches but has no fitting rule falls through to the next wider one.
+    pub fn find<'s>(&'s self, request: RequestKey<'_>) -> Option<&'s Arc<Rule>> {
+        self.find_observed(request, &mut ())
+    }
+
+    /// [`Listener::find`] that tells `observer` what it came by, in order.
+    pub fn find_observed<'s, O: Observer>(
+        &'s self,
+        request: RequestKey<'_>,
+        observer: &mut O,
+    ) -> Option<&'s Arc<Rule>> {
+        self.hosts.candidates(request.host).find_map(|(pattern, paths)| paths.find(pattern, request, observer))
+    }
+}
+
+impl fmt::Display for SocketKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => std::net::SocketAddr::new(address, self.port).fmt(f),
+            None => write!(f, "*:{}", self.port),
+        }
+    }
+}
+
+/// Where a rule is filed in a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which socket.
+    pub socket: SocketKey,
+    /// The hosts that it answers for on it: listener and route hostnames intersected.
+    pub host: HostPattern,
+    /// The hostname that the route itself named: among equal `host`, the more specific wins first
+    /// (Gateway API 1.7, GatewayRouteHostnameIntersectionPrecedence).
+    pub route_host: HostPattern,
+    /// The path.
+    pub path: PathPattern,
+}

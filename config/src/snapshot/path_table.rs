@@ -1,0 +1,175 @@
+//! Path → rules, by depth of the path and never by number of routes (regular expressions excepted: those of one host
+//! are tried in order).
+
+use std::sync::Arc;
+
+use super::{Considered, Map, Observer, RequestKey};
+use crate::model::{
+    host::HostPattern,
+    path::{PathPattern, PathRegex},
+    route::Rule,
+};
+
+/// Rules of one host, filed by path; those of one path sorted best first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PathTable {
+    exact: Map<Arc<str>, Arc<[Arc<Rule>]>>,
+    prefix: Map<Arc<str>, Arc<[Arc<Rule>]>>,
+    /// How many prefixes of each number of segments are filed, so that a look-up probes only depths that exist.
+    prefix_depths: imbl::OrdMap<usize, usize>,
+    /// Longest expression first.
+    regex: Arc<Vec<(PathRegex, Arc<[Arc<Rule>]>)>>,
+}
+
+impl PathTable {
+    /// The first rule that fits `request`.
+    pub(super) fn find<'s, O: Observer>(
+        &'s self,
+        host: &HostPattern,
+        request: RequestKey<'_>,
+        observer: &mut O,
+    ) -> Option<&'s Arc<Rule>> {
+        if let Some(rule) = self.exact.get(request.path).and_then(|rules| first_fit(rules, host, request, observer)) {
+            return Some(rule);
+        }
+        for (regex, rules) in self.regex.iter() {
+            if regex.is_match(request.path) {
+                if let Some(rule) = first_fit(rules, host, request, observer) {
+                    return Some(rule);
+                }
+            } else {
+                rules.iter().for_each(|rule| observer.considered(host, rule, Considered::PathDiffers));
+            }
+        }
+        self.prefixes(request.path).find_map(|rules| first_fit(rules, host, request, observer))
+    }
+
+    /// The cells of all prefixes of `path`, the longest first.
+    fn prefixes<'s>(&'s self, path: &str) -> impl Iterator<Item = &'s Arc<[Arc<Rule>]>> {
+        let deepest = self.prefix_depths.get_max().map_or(0, |(depth, _)| *depth);
+        // The end of each element-wise prefix, from the root's (0) on; deeper ones than any filed are not worth a probe.
+        let mut ends = Ends::default();
+        if !self.prefix_depths.is_empty() {
+            ends.push(0);
+            let bytes = path.as_bytes();
+            let mut at = 1;
+            for _ in 0..deepest {
+                let end = bytes
+                    .get(at..)
+                    .and_then(|rest| rest.iter().position(|b| *b == b'/'))
+                    .map_or(bytes.len(), |n| at + n);
+                if at > bytes.len() {
+                    break;
+                }
+                ends.push(end);
+                at = end + 1;
+            }
+        }
+        ends.into_iter_rev().filter_map(|end| self.prefix.get(path.get(..end)?))
+    }
+
+    /// The rules of one path, best first.
+    pub fn get(&self, path: &PathPattern) -> Option<&Arc<[Arc<Rule>]>> {
+        match path {
+            PathPattern::Exact(text) => self.exact.get(text),
+            PathPattern::Prefix(text) => self.prefix.get(text),
+            PathPattern::Regex(regex) => self.regex.iter().find(|(other, _)| other == regex).map(|(_, rules)| rules),
+        }
+    }
+
+    /// Replaces the rules of one path; `rules` must be sorted, and none removes the path.
+    pub fn set(&mut self, path: &PathPattern, rules: Arc<[Arc<Rule>]>) {
+        match path {
+            PathPattern::Exact(text) if rules.is_empty() => drop(self.exact.remove(text)),
+            PathPattern::Exact(text) => drop(self.exact.insert(text.clone(), rules)),
+            PathPattern::Prefix(text) => self.set_prefix(text, rules),
+            PathPattern::Regex(regex) => self.set_regex(regex, rules),
+        }
+    }
+
+    /// Whether no path is filed.
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefix.is_empty() && self.regex.is_empty()
+    }
+
+    /// All rules, in no particular order.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let cells = self.exact.values().chain(self.prefix.values());
+        cells.chain(self.regex.iter().map(|(_, rules)| rules)).flat_map(|rules| rules.iter())
+    }
+
+    fn set_prefix(&mut self, text: &Arc<str>, rules: Arc<[Arc<Rule>]>) {
+        let depth = text.bytes().filter(|b| *b == b'/').count();
+        let before = usize::from(self.prefix.contains_key(text));
+        let after = usize::from(!rules.is_empty());
+        if after == 1 {
+            self.prefix.insert(text.clone(), rules);
+        } else {
+            self.prefix.remove(text);
+        }
+        let count = self.prefix_depths.get(&depth).copied().unwrap_or(0) + after - before;
+        if count == 0 {
+            self.prefix_depths.remove(&depth);
+        } else {
+            self.prefix_depths.insert(depth, count);
+        }
+    }
+
+    fn set_regex(&mut self, regex: &PathRegex, rules: Arc<[Arc<Rule>]>) {
+        let list = Arc::make_mut(&mut self.regex);
+        list.retain(|(other, _)| other != regex);
+        if !rules.is_empty() {
+            let key = |regex: &PathRegex| (std::cmp::Reverse(regex.as_str().len()), regex.as_str().to_owned());
+            let at = list.partition_point(|(other, _)| key(other) < key(regex));
+            list.insert(at, (regex.clone(), rules));
+        }
+    }
+}
+
+fn first_fit<'a, O: Observer>(
+    rules: &'a [Arc<Rule>],
+    host: &HostPattern,
+    request: RequestKey<'_>,
+    observer: &mut O,
+) -> Option<&'a Arc<Rule>> {
+    rules.iter().find(|rule| {
+        let verdict = judge(rule, request);
+        observer.considered(host, rule, verdict);
+        verdict == Considered::Won
+    })
+}
+
+fn judge(rule: &Rule, request: RequestKey<'_>) -> Considered {
+    if !rule.predicates.matches(request.method, request.headers, request.query) {
+        Considered::PredicateFails
+    } else if rule.except_hosts.iter().any(|pattern| pattern.matches(request.host)) {
+        Considered::HostTakenByListener
+    } else {
+        Considered::Won
+    }
+}
+
+/// Prefix ends of one path: inline for the depths that are usual, on the heap beyond.
+#[derive(Default)]
+struct Ends {
+    inline: [u16; 12],
+    len: usize,
+    heap: Vec<usize>,
+}
+
+impl Ends {
+    fn push(&mut self, end: usize) {
+        match (self.inline.get_mut(self.len), u16::try_from(end)) {
+            (Some(slot), Ok(small)) if self.heap.is_empty() => {
+                *slot = small;
+                self.len += 1;
+            }
+            _ => self.heap.push(end),
+        }
+    }
+
+    fn into_iter_rev(self) -> impl Iterator<Item = usize> {
+        let Self { inline, len, heap } = self;
+        heap.into_iter().rev().chain((0..len).rev().map(move |at| usize::from(inline[at])))
+    }
+}
