@@ -1,0 +1,95 @@
+//! One request and its answer, from the first header byte to the last body byte.
+
+mod body;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+};
+
+use http::{HeaderValue, Response, request::Parts};
+use postern_config::{
+    model::route::Rule,
+    snapshot::{SniEntry, SocketKey},
+};
+use tokio::time::Instant;
+
+pub use body::{Body, BodyError};
+
+use crate::{
+    telemetry::access_log::Record,
+    worker::{PlanRef, Worker},
+};
+
+/// What is known of the connection that a request came on; shared by all its requests.
+#[derive(Debug)]
+pub struct Connection {
+    /// The client's end, after a trusted PROXY protocol header.
+    pub peer: SocketAddr,
+    /// Our end, after a trusted PROXY protocol header.
+    pub local: SocketAddr,
+    /// The listener that accepted it.
+    pub socket: SocketKey,
+    /// The listener's name: a metric label and an access-log field.
+    pub entry_point: Arc<str>,
+    /// `None` on plaintext.
+    pub tls: Option<TlsSession>,
+}
+
+/// What the handshake settled.
+#[derive(Debug)]
+pub struct TlsSession {
+    /// Lower-case server name without trailing dot, where the client sent one.
+    pub server_name: Option<Arc<str>>,
+    /// The entry that the server name chose: a request for a host of another entry is misdirected (421).
+    pub entry: Option<Arc<SniEntry>>,
+    /// For logs: `1.2`, `1.3`.
+    pub version: &'static str,
+    /// For logs: the IANA name.
+    pub cipher: &'static str,
+}
+
+/// One request under way. Middlewares change it in place; what remains is forwarded.
+pub struct Exchange {
+    /// Head as the backend will see it. `uri` is always path and query only; the authority lives in `host`.
+    pub parts: Parts,
+    /// Body as the backend will see it.
+    pub body: Body,
+    /// The Host the backend will see, as the client wrote it (with port); rewrites change it.
+    pub authority: HeaderValue,
+    /// Lower-case host without port: what was matched.
+    pub host: Rc<str>,
+    /// Address that limits and lists judge: the peer, or what a trusted peer says in a configured header.
+    pub client: IpAddr,
+    /// Scheme the client used: `http` or `https`, as forwarded headers report it.
+    pub scheme: &'static str,
+    /// The connection.
+    pub connection: Rc<Connection>,
+    /// The plan that this request sees for its whole life.
+    pub plan: PlanRef,
+    /// The rule that won.
+    pub rule: Arc<Rule>,
+    /// When the head was complete.
+    pub started: Instant,
+    /// What the access log will say; middlewares fill in what they know (user, …).
+    pub record: Box<Record>,
+    /// What is left to do to the answer, run last pushed first.
+    pub response_steps: Vec<ResponseStep>,
+}
+
+/// A change of the answer that was decided when the request was seen.
+pub enum ResponseStep {
+    /// Header changes, straight from the snapshot.
+    Headers(Arc<Rule>, usize),
+    /// Anything else.
+    Custom(Box<dyn FnOnce(&mut Response<Body>, &Worker)>),
+}
+
+/// Whether a request goes on.
+pub enum Flow {
+    /// To the next step.
+    Continue,
+    /// Answered here; later steps and the backend do not see it. Steps pushed before still change the answer.
+    Answer(Response<Body>),
+}

@@ -1,0 +1,135 @@
+//! What the operator decided, in types that cannot be wrong: defaults < `postern.yaml` < environment < flags.
+
+use std::{net::IpAddr, time::Duration};
+
+use http::HeaderName;
+use ipnet::IpNet;
+
+/// Everything the data plane is told at start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Addresses that listeners without an address of their own bind.
+    pub bind: Vec<IpAddr>,
+    /// Port in objects → port that is bound.
+    pub port_map: Vec<(u16, u16)>,
+    /// Number of workers.
+    pub workers: usize,
+    /// Limits on clients.
+    pub limits: Limits,
+    /// Who may speak for clients.
+    pub trust: Trust,
+    /// Time limits towards backends.
+    pub upstream: UpstreamDefaults,
+    /// How long connections may go on after a stop was asked for.
+    pub drain_deadline: Duration,
+}
+
+/// Limits on clients. Each has a metric and a log line.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a request head, request line included.
+    pub header_bytes: usize,
+    /// Fields of a request head.
+    pub header_count: usize,
+    /// From the first byte of a head to its last.
+    pub header_deadline: Duration,
+    /// From accept to the end of the TLS handshake, PROXY protocol header included.
+    pub handshake_deadline: Duration,
+    /// How long a connection may be without a request.
+    pub idle: Duration,
+    /// How long a body may make no progress.
+    pub body_idle: Duration,
+    /// Connections of this node.
+    pub connections: usize,
+    /// Connections of one client address (IPv6: one /64).
+    pub connections_per_address: usize,
+    /// Concurrent HTTP/2 streams of a connection.
+    pub h2_streams: u32,
+    /// Streams that a peer may reset before they were answered, per connection at a time.
+    pub h2_resets: usize,
+    /// Bytes of a backend's answer head.
+    pub response_header_bytes: usize,
+    /// Fields of a backend's answer head.
+    pub response_header_count: usize,
+}
+
+/// Who may speak for clients.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Peers whose X-Forwarded-* and Forwarded are believed (Traefik `forwardedHeaders.trustedIPs`).
+    pub forwarded: Vec<IpNet>,
+    /// Every peer is (Traefik `forwardedHeaders.insecure`).
+    pub forwarded_insecure: bool,
+    /// Do not append the peer to X-Forwarded-For.
+    pub not_append_forwarded_for: bool,
+    /// Peers that may send a PROXY protocol header; from them it is required.
+    pub proxy_protocol: Vec<IpNet>,
+    /// Header that holds the client's address when one of these peers sends it (`CF-Connecting-IP`).
+    pub client_ip_header: Option<(HeaderName, Vec<IpNet>)>,
+}
+
+/// Time limits towards backends, where the route says nothing.
+#[derive(Clone, Debug)]
+pub struct UpstreamDefaults {
+    /// One connect, TLS included.
+    pub connect: Duration,
+    /// From the last byte of the request to the first byte of the answer; zero is no limit.
+    pub first_byte: Duration,
+    /// The whole exchange; zero is no limit.
+    pub request: Duration,
+    /// How long an idle connection is kept.
+    pub idle: Duration,
+    /// Idle connections kept per endpoint and node.
+    pub idle_per_endpoint: usize,
+    /// Tries after the first, for requests that may be repeated.
+    pub retries: u32,
+    /// Share of requests that may be retries, in percent, beside a floor of 10 a second.
+    pub retry_budget_percent: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bind: vec![IpAddr::from([0, 0, 0, 0])],
+            port_map: Vec::new(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            limits: Limits::default(),
+            trust: Trust::default(),
+            upstream: UpstreamDefaults::default(),
+            drain_deadline: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 64 * 1024,
+            header_count: 100,
+            header_deadline: Duration::from_secs(10),
+            handshake_deadline: Duration::from_secs(10),
+            idle: Duration::from_secs(180),
+            body_idle: Duration::from_secs(60),
+            connections: 50_000,
+            connections_per_address: 1_000,
+            h2_streams: 100,
+            h2_resets: 200,
+            response_header_bytes: 256 * 1024,
+            response_header_count: 200,
+        }
+    }
+}
+
+impl Default for UpstreamDefaults {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::ZERO,
+            request: Duration::ZERO,
+            idle: Duration::from_secs(90),
+            idle_per_endpoint: 128,
+            retries: 2,
+            retry_budget_percent: 20,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A worker: one thread, one current-thread runtime, its own sockets, pools and metric shard.
+//!
+//! No task on a worker runs longer than about 200 µs without yielding; what takes longer goes to [`Shared::offload`].
+
+use std::{cell::RefCell, rc::Rc, sync::Arc};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    plan::{Live, Plan},
+    settings::Settings,
+    telemetry::{access_log, metrics},
+    upstream,
+};
+
+/// What all workers share.
+pub struct Shared {
+    /// The current plan. Workers read it through a cache of their own.
+    pub plan: Arc<ArcSwap<Plan>>,
+    /// What the operator said.
+    pub settings: Arc<Settings>,
+    /// State that outlives plans.
+    pub live: Live,
+    /// Counters of the whole process: one shard per worker.
+    pub metrics: Arc<metrics::Metrics>,
+    /// Runs what would hold a worker up (password hashes, heavy compression): bounded.
+    pub offload: tokio::runtime::Handle,
+}
+
+/// One worker's own things. Lives in an `Rc`; never crosses threads.
+pub struct Worker {
+    /// From 0.
+    pub index: usize,
+    /// What all share.
+    pub shared: Arc<Shared>,
+    /// Pools and cursors.
+    pub upstream: upstream::WorkerState,
+    /// This worker's access-log queue.
+    pub access_log: access_log::Queue,
+    plan: RefCell<PlanCache>,
+}
+
+/// A plan as requests hold it: counted per worker, so that cores do not fight for one counter.
+pub type PlanRef = Rc<Arc<Plan>>;
+
+struct PlanCache {
+    newest: arc_swap::Cache<Arc<ArcSwap<Plan>>, Arc<Plan>>,
+    held: PlanRef,
+}
+
+impl Worker {
+    /// A worker without connections.
+    pub fn new(index: usize, shared: Arc<Shared>, access_log: access_log::Queue) -> Self {
+        let mut newest = arc_swap::Cache::new(shared.plan.clone());
+        let held = Rc::new(newest.load().clone());
+        let plan = RefCell::new(PlanCache { newest, held });
+        Self { index, shared, upstream: upstream::WorkerState::default(), access_log, plan }
+    }
+
+    /// The newest plan: one atomic load when nothing has changed.
+    pub fn plan(&self) -> PlanRef {
+        let cache = &mut *self.plan.borrow_mut();
+        let newest = cache.newest.load();
+        if !Arc::ptr_eq(newest, &cache.held) {
+            cache.held = Rc::new(newest.clone());
+        }
+        cache.held.clone()
+    }
+
+    /// This worker's metric shard.
+    pub fn metrics(&self) -> &metrics::Shard {
+        self.shared.metrics.shard(self.index)
+    }
+}
