@@ -2,7 +2,7 @@
 //!
 //! A report is data. It neither logs nor knows who reads it.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use crate::model::id::ObjectId;
 
@@ -22,6 +22,8 @@ pub struct Verdict {
     pub origin: Option<Origin>,
     /// Details, worst first. None: accepted as it is.
     pub findings: Vec<Finding>,
+    /// How many route objects are attached to each of its parts (a Gateway's listeners, by name).
+    pub attached: BTreeMap<Arc<str>, u32>,
 }
 
 /// Where an object was read.
@@ -33,8 +35,8 @@ pub struct Origin {
     pub line: u32,
 }
 
-/// One thing to know about an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One thing to know about an object. Sorted worst first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
@@ -59,6 +61,8 @@ pub enum Severity {
     Ignored,
     /// Served as asked, but probably not what is wanted.
     Warning,
+    /// Good to know, and nothing to mend: the object is another controller's, for example.
+    Note,
 }
 
 /// What could not be read as an object.
@@ -83,6 +87,7 @@ impl Severity {
             Self::Refused => "refused",
             Self::Ignored => "ignored",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }
@@ -108,6 +113,11 @@ impl Finding {
     /// Served, but probably not what is wanted.
     pub fn warning(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, field, reason, message)
+    }
+
+    /// Good to know.
+    pub fn note(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Note, field, reason, message)
     }
 
     /// Adds the way out.

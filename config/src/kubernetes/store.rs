@@ -1,8 +1,12 @@
 //! The objects at hand, by kind, namespace and name.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+};
 
-use super::object::{Item, Kind, Object, Resource};
+use super::object::{Item, Kind, Object, Resource, discovery::EndpointSlice};
 use crate::{model::id::ObjectId, report::Origin};
 
 /// An object's key.
@@ -25,7 +29,7 @@ impl Key {
 
     /// The same as data that any crate may show.
     pub fn id(&self) -> ObjectId {
-        ObjectId { kind: self.kind.as_str().into(), namespace: self.namespace.clone(), name: self.name.clone() }
+        ObjectId { kind: self.kind.shared(), namespace: self.namespace.clone(), name: self.name.clone() }
     }
 }
 
@@ -58,17 +62,32 @@ pub enum Change {
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     objects: BTreeMap<Key, Object>,
+    /// Namespace and name of a Service → names of its EndpointSlices.
+    endpoints: BTreeMap<(Arc<str>, Arc<str>), BTreeSet<Arc<str>>>,
 }
 
 impl Store {
     /// Puts `object` in place of one with the same key, which is returned.
     pub fn insert(&mut self, object: Object) -> Option<Object> {
-        self.objects.insert(Key::of(&object), object)
+        let key = Key::of(&object);
+        let service = service_of(&object);
+        let before = self.objects.insert(key.clone(), object);
+        if let Some(service) = before.as_ref().and_then(service_of) {
+            self.forget_endpoints(&service, &key.name);
+        }
+        if let Some(service) = service {
+            self.endpoints.entry(service).or_default().insert(key.name);
+        }
+        before
     }
 
     /// Takes an object out.
     pub fn remove(&mut self, key: &Key) -> Option<Object> {
-        self.objects.remove(key)
+        let before = self.objects.remove(key);
+        if let Some(service) = before.as_ref().and_then(service_of) {
+            self.forget_endpoints(&service, &key.name);
+        }
+        before
     }
 
     /// One object.
@@ -86,8 +105,34 @@ impl Store {
             .filter_map(|(_, object)| T::of(object))
     }
 
+    /// The EndpointSlices of a Service, ordered by name.
+    pub fn endpoints(&self, namespace: &str, service: &str) -> impl Iterator<Item = &Arc<Item<EndpointSlice>>> {
+        let names = self.endpoints.get(&(Arc::from(namespace), Arc::from(service)));
+        let namespace: Arc<str> = namespace.into();
+        names.into_iter().flatten().filter_map(move |name| {
+            let key = Key { kind: Kind::EndpointSlice, namespace: namespace.clone(), name: name.clone() };
+            self.get(&key).and_then(EndpointSlice::of)
+        })
+    }
+
     /// Every object, ordered by key.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Object)> {
         self.objects.iter()
     }
+
+    fn forget_endpoints(&mut self, service: &(Arc<str>, Arc<str>), slice: &Arc<str>) {
+        if let Some(names) = self.endpoints.get_mut(service) {
+            names.remove(slice);
+            if names.is_empty() {
+                self.endpoints.remove(service);
+            }
+        }
+    }
+}
+
+/// Namespace and name of the Service that an EndpointSlice says it belongs to.
+pub fn service_of(object: &Object) -> Option<(Arc<str>, Arc<str>)> {
+    let slice = EndpointSlice::of(object)?;
+    let service = slice.meta.labels.get(EndpointSlice::SERVICE_LABEL)?;
+    Some((slice.meta.namespace.clone(), service.clone()))
 }

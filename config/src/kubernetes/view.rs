@@ -3,8 +3,11 @@
 
 use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
+use jiff::Timestamp;
+
 use super::{
-    object::{Item, Kind, Resource},
+    convert::Settings,
+    object::{Item, Kind, Resource, discovery::EndpointSlice},
     store::{Key, Store},
 };
 
@@ -15,6 +18,10 @@ pub enum Read {
     One(Key),
     /// All objects of a kind in one namespace, or in all.
     All(Kind, Option<Arc<str>>),
+    /// The EndpointSlices of this Service (namespace, name).
+    Endpoints(Arc<str>, Arc<str>),
+    /// The time.
+    Now,
 }
 
 /// A store, and what was read of it.
@@ -45,6 +52,18 @@ impl<'a> View<'a> {
         self.reads.borrow_mut().insert(Read::All(T::KIND, namespace.map(Into::into)));
         let found: Vec<_> = self.store.all::<T>(namespace).collect();
         found.into_iter()
+    }
+
+    /// The EndpointSlices of a Service, ordered by name.
+    pub fn endpoints(&self, namespace: &str, service: &str) -> Vec<&'a Arc<Item<EndpointSlice>>> {
+        self.reads.borrow_mut().insert(Read::Endpoints(namespace.into(), service.into()));
+        self.store.endpoints(namespace, service).collect()
+    }
+
+    /// The time at which certificates are judged.
+    pub fn now(&self, settings: &Settings) -> Timestamp {
+        self.reads.borrow_mut().insert(Read::Now);
+        settings.now
     }
 
     /// What was read, in order.

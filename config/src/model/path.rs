@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 /// Which request paths a rule is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PathPattern {
     /// The whole path, byte by byte.
     Exact(Arc<str>),
@@ -104,6 +104,12 @@ impl PartialEq for PathRegex {
 }
 
 impl Eq for PathRegex {}
+
+impl std::hash::Hash for PathRegex {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
 
 fn check(text: &str) -> Result<(), PathError> {
     if !text.starts_with('/') {

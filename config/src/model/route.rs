@@ -19,6 +19,8 @@ pub struct Rule {
     pub source: Arc<RuleSource>,
     /// Index of the match inside the rule: the last tie-breaker.
     pub match_index: u32,
+    /// Whether it is only for what no other rule of its host and path is for (an Ingress's default backend).
+    pub fallback: bool,
     /// Which paths it is for.
     pub path: PathPattern,
     /// What else must hold.
@@ -44,7 +46,7 @@ pub struct RuleSource {
 }
 
 /// Conditions beside host and path. All must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Predicates {
     /// The request method; `None` is any.
     pub method: Option<Method>,
@@ -55,7 +57,7 @@ pub struct Predicates {
 }
 
 /// A condition on one header; several field lines of the name count as one value joined by `,`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HeaderMatch {
     /// Field name.
     pub name: HeaderName,
@@ -64,7 +66,7 @@ pub struct HeaderMatch {
 }
 
 /// A condition on the first query parameter of a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct QueryMatch {
     /// Parameter name after percent-decoding.
     pub name: Arc<str>,
@@ -73,7 +75,7 @@ pub struct QueryMatch {
 }
 
 /// A condition on a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ValueMatch {
     /// Byte equality.
     Exact(Arc<str>),
@@ -140,11 +142,12 @@ fn decode(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// The better rule is the lesser, among rules of one host and one path: Gateway API `HTTPRouteRule.matches`
-/// (method, number of headers, number of query parameters, oldest, namespace/name, order in the object).
+/// (fallbacks last, then method, number of headers, number of query parameters, oldest, namespace/name, order in the object).
 impl Ord for Rule {
     fn cmp(&self, other: &Self) -> Ordering {
         let key = |rule: &Self| {
             (
+                rule.fallback,
                 rule.predicates.method.is_none(),
                 std::cmp::Reverse(rule.predicates.headers.len()),
                 std::cmp::Reverse(rule.predicates.query.len()),

@@ -65,7 +65,7 @@ pub struct Listener {
 }
 
 /// What is spoken first on a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
     /// HTTP at once.
     Plain,
@@ -149,10 +149,13 @@ impl fmt::Display for SocketKey {
 }
 
 /// Where a rule is filed in a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {
     /// Which socket.
     pub socket: SocketKey,
+    /// What its owner expects to be spoken there. Where another owner's claim on the socket has won with another
+    /// transport, the rule is not served: HTTP that was meant for TLS must never be answered in the clear.
+    pub transport: Transport,
     /// The hosts that it answers for on it: listener and route hostnames intersected.
     pub host: HostPattern,
     /// The hostname that the route itself named: among equal `host`, the more specific wins first

@@ -1,6 +1,10 @@
 //! One object → what it contributes to the tables. Pure: an object, a [`View`] of the others and [`Settings`] in,
 //! a [`Contribution`] out. Nothing here fails; what is wrong becomes a finding, and closes no more than itself.
 
+mod dispatch;
+
+pub use dispatch::{certificate, cluster, middleware, object};
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
@@ -31,7 +35,7 @@ pub struct Settings {
     pub allow_external_names: bool,
     /// Whether objects may refer to middlewares of other namespaces (Traefik's `allowCrossNamespace`).
     pub allow_cross_namespace: bool,
-    /// The time at which certificates are judged.
+    /// The time at which certificates are judged. Converters ask [`View::now`] instead, so that they are asked again.
     pub now: Timestamp,
 }
 
@@ -59,6 +63,9 @@ pub struct Contribution {
     pub clusters: Vec<ClusterId>,
     /// Certificate slots referred to.
     pub certificates: Vec<CertificateId>,
+    /// Certificates that, beside what `sni` says, answer for their own names on every TLS entry point, as in
+    /// Traefik's one store for all. Each must be in `certificates` too.
+    pub own_names: Vec<CertificateId>,
     /// Middleware slots referred to.
     pub middlewares: Vec<MiddlewareId>,
     /// Findings about the object itself.
@@ -89,7 +96,8 @@ pub struct SniClaim {
     pub pattern: HostPattern,
     /// How explicitly: a name in the object beats a name that is merely in its certificate.
     pub rank: SniRank,
-    /// Whose.
+    /// Whom the entry is named after. Connections may be shared by hosts of one owner and of no other, so an Ingress
+    /// names its Secret here. Who loses a conflict is told as the object whose contribution this is.
     pub owner: OwnerId,
     /// Since when.
     pub created: Option<Timestamp>,
@@ -104,6 +112,8 @@ pub enum SniRank {
     Named,
     /// The host is a name of the object's certificate.
     FromCertificate,
+    /// Nobody asked: the entry point answers with the default certificate.
+    EntryPoint,
 }
 
 /// How a slot's id spells what it is made from. Ids are text so that they can be shown; parsing stays here.
@@ -136,10 +146,28 @@ pub mod slot {
     }
 }
 
+/// What became of a slot, with what it refers to (clusters of a middleware) and what is to be said of its object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filled<T> {
+    /// The content.
+    pub slot: T,
+    /// Cluster slots that it refers to.
+    pub clusters: Vec<ClusterId>,
+    /// Findings, each about the object that it is filed by.
+    pub findings: Vec<(ObjectId, Finding)>,
+}
+
+impl<T> Filled<T> {
+    /// A slot that refers to nothing and of which there is nothing to say.
+    pub fn new(slot: T) -> Self {
+        Self { slot, clusters: Vec::new(), findings: Vec::new() }
+    }
+}
+
 /// What a converter of one kind is: the object's own [`ObjectId`] is `Key::id` of it.
 pub type Convert<T> = fn(&super::object::Item<T>, &View<'_>, &Settings) -> Contribution;
 
 /// The id of `item` as any crate may show it.
 pub fn object_id<T: super::object::Resource>(item: &super::object::Item<T>) -> ObjectId {
-    ObjectId { kind: T::KIND.as_str().into(), namespace: item.meta.namespace.clone(), name: item.meta.name.clone() }
+    ObjectId { kind: T::KIND.shared(), namespace: item.meta.namespace.clone(), name: item.meta.name.clone() }
 }

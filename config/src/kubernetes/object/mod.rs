@@ -4,6 +4,7 @@
 //! never read is not kept. A field that the API knows but Postern does not carry is declared too, so that the
 //! converter can refuse it by name; a field that nobody knows is reported by the parser.
 
+mod field;
 mod meta;
 
 pub mod core;
@@ -14,6 +15,7 @@ pub mod traefik;
 
 use std::sync::Arc;
 
+pub use field::{Bytes, Unused};
 pub use meta::Meta;
 
 /// An object of a known kind.
@@ -64,6 +66,13 @@ macro_rules! kinds {
             /// The kind as documents spell it.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $spelled,)+ }
+            }
+
+            /// The same as [`Kind::as_str`] for keeping: one text for all objects of the kind.
+            pub fn shared(self) -> Arc<str> {
+                static TEXTS: std::sync::LazyLock<Vec<Arc<str>>> =
+                    std::sync::LazyLock::new(|| Kind::ALL.iter().map(|kind| kind.as_str().into()).collect());
+                TEXTS.get(self as usize).cloned().unwrap_or_default()
             }
 
             /// Whether objects of it live in a namespace.
