@@ -48,6 +48,9 @@ pub struct RuleSource {
 /// Conditions beside host and path. All must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Predicates {
+    /// A further condition on the whole path, where the pattern that the rule is filed by cannot say it (a gRPC
+    /// method of any service, which ranks below every rule that names the service).
+    pub path: Option<PathRegex>,
     /// The request method; `None` is any.
     pub method: Option<Method>,
     /// Header conditions.
@@ -96,10 +99,10 @@ impl ValueMatch {
 impl Predicates {
     /// Whether there is nothing to test.
     pub fn is_empty(&self) -> bool {
-        self.method.is_none() && self.headers.is_empty() && self.query.is_empty()
+        self.path.is_none() && self.method.is_none() && self.headers.is_empty() && self.query.is_empty()
     }
 
-    /// Whether all conditions hold.
+    /// Whether all conditions beside the path's hold.
     pub fn matches(&self, method: &Method, headers: &HeaderMap, query: Option<&str>) -> bool {
         self.method.as_ref().is_none_or(|wanted| wanted == method)
             && self.headers.iter().all(|header| header.matches(headers))
@@ -142,12 +145,13 @@ fn decode(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// The better rule is the lesser, among rules of one host and one path: Gateway API `HTTPRouteRule.matches`
-/// (fallbacks last, then method, number of headers, number of query parameters, oldest, namespace/name, order in the object).
+/// (fallbacks last, then a condition on the path, method, number of headers, number of query parameters, oldest, namespace/name, order in the object).
 impl Ord for Rule {
     fn cmp(&self, other: &Self) -> Ordering {
         let key = |rule: &Self| {
             (
                 rule.fallback,
+                rule.predicates.path.is_none(),
                 rule.predicates.method.is_none(),
                 std::cmp::Reverse(rule.predicates.headers.len()),
                 std::cmp::Reverse(rule.predicates.query.len()),

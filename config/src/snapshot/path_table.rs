@@ -140,7 +140,9 @@ fn first_fit<'a, O: Observer>(
 }
 
 fn judge(rule: &Rule, request: RequestKey<'_>) -> Considered {
-    if !rule.predicates.matches(request.method, request.headers, request.query) {
+    if rule.predicates.path.as_ref().is_some_and(|path| !path.is_match(request.path)) {
+        Considered::PathDiffers
+    } else if !rule.predicates.matches(request.method, request.headers, request.query) {
         Considered::PredicateFails
     } else if rule.except_hosts.iter().any(|pattern| pattern.matches(request.host)) {
         Considered::HostTakenByListener

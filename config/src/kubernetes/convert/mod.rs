@@ -87,13 +87,17 @@ pub struct SocketClaim {
     pub created: Option<Timestamp>,
 }
 
-/// An SNI entry that an object asks for. Several on one pattern: the higher rank wins, then the older, then the name.
+/// An SNI entry that an object asks for. Several on one pattern: the higher rank wins, then the more specific
+/// `asked`, then the older, then the name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SniClaim {
     /// Which socket.
     pub socket: SocketKey,
     /// Which names.
     pub pattern: HostPattern,
+    /// The names that the object itself wrote, of which `pattern` may be a part (a route's hostname on a listener of
+    /// a narrower one): Gateway API 1.7, GatewayRouteHostnameIntersectionPrecedence. Otherwise equal to `pattern`.
+    pub asked: HostPattern,
     /// How explicitly: a name in the object beats a name that is merely in its certificate.
     pub rank: SniRank,
     /// Whom the entry is named after. Connections may be shared by hosts of one owner and of no other, so an Ingress
@@ -112,6 +116,9 @@ pub enum SniRank {
     Named,
     /// The host is a name of the object's certificate.
     FromCertificate,
+    /// A listener has the host but says nothing of what happens: connections are closed rather than served by a
+    /// wider listener.
+    Reserved,
     /// Nobody asked: the entry point answers with the default certificate.
     EntryPoint,
 }
