@@ -1,6 +1,11 @@
 //! One request and its answer, from the first header byte to the last body byte.
 
+mod authority;
 mod body;
+pub mod filter;
+pub mod forwarded;
+pub mod normalise;
+mod serve;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -15,7 +20,9 @@ use postern_config::{
 };
 use tokio::time::Instant;
 
+pub use authority::RequestHost;
 pub use body::{Body, BodyError};
+pub use serve::serve;
 
 use crate::{
     telemetry::access_log::Record,
@@ -35,6 +42,23 @@ pub struct Connection {
     pub entry_point: Arc<str>,
     /// `None` on plaintext.
     pub tls: Option<TlsSession>,
+    /// `peer`'s address as forwarded headers spell it, made once per connection.
+    pub peer_text: HeaderValue,
+}
+
+impl Connection {
+    /// What is known of a connection once its handshake is over.
+    pub fn new(
+        peer: SocketAddr,
+        local: SocketAddr,
+        socket: SocketKey,
+        entry_point: Arc<str>,
+        tls: Option<TlsSession>,
+    ) -> Self {
+        let text = peer.ip().to_canonical().to_string();
+        let peer_text = HeaderValue::try_from(text).expect("an address is a valid header value");
+        Self { peer, local, socket, entry_point, tls, peer_text }
+    }
 }
 
 /// What the handshake settled.
@@ -81,9 +105,18 @@ pub struct Exchange {
 /// A change of the answer that was decided when the request was seen.
 pub enum ResponseStep {
     /// Header changes, straight from the snapshot.
-    Headers(Arc<Rule>, usize),
+    Headers(Arc<Rule>, FilterSite),
     /// Anything else.
     Custom(Box<dyn FnOnce(&mut Response<Body>, &Worker)>),
+}
+
+/// Where in a rule's action a filter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilterSite {
+    /// `action.steps[i]`.
+    Step(usize),
+    /// `backends[i].filters[j]` of the forward.
+    Backend(usize, usize),
 }
 
 /// Whether a request goes on.

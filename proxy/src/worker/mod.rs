@@ -5,6 +5,7 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 
 use crate::{
     plan::{Live, Plan},
@@ -19,6 +20,8 @@ pub struct Shared {
     pub plan: Arc<ArcSwap<Plan>>,
     /// What the operator said.
     pub settings: Arc<Settings>,
+    /// This host's name, as X-Forwarded-Server says it.
+    pub server_name: HeaderValue,
     /// State that outlives plans.
     pub live: Live,
     /// Counters of the whole process: one shard per worker.

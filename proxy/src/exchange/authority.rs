@@ -1,0 +1,125 @@
+//! Which host a request is for. Decided once; everything later asks the answer, never the header.
+//!
+//! RFC 9110 section 7.2 and RFC 9113 section 8.3.1: an authority in the request target must not contradict Host.
+
+use std::rc::Rc;
+
+use http::{HeaderValue, Version, header, request::Parts, uri::Authority};
+
+use crate::respond::Failure;
+
+/// The host of a request, as written and as compared.
+#[derive(Clone, Debug)]
+pub struct RequestHost {
+    /// As the client wrote it, with port: what the backend gets as Host.
+    pub written: HeaderValue,
+    /// Lower-case, without port and trailing dot; empty when an HTTP/1.0 client named none.
+    pub name: Rc<str>,
+    /// The port, where one was written.
+    pub port: Option<u16>,
+}
+
+/// Finds the host, and removes it from `parts`: the URI keeps path and query, the Host field goes.
+pub(super) fn take(parts: &mut Parts) -> Result<RequestHost, Failure> {
+    let mut fields = parts.headers.get_all(header::HOST).iter();
+    let field = fields.next().cloned();
+    if fields.next().is_some() {
+        return Err(Failure::BadRequest("more than one Host field"));
+    }
+    let host = match (parts.uri.authority(), field) {
+        (Some(target), Some(field)) if !target.as_str().as_bytes().eq_ignore_ascii_case(field.as_bytes()) => {
+            return Err(Failure::BadRequest("the request target's authority and the Host field differ"));
+        }
+        (Some(target), _) => from_authority(target)?,
+        (None, Some(field)) => from_field(field)?,
+        (None, None) if parts.version < Version::HTTP_11 => {
+            RequestHost { written: HeaderValue::from_static(""), name: "".into(), port: None }
+        }
+        (None, None) => return Err(Failure::BadRequest("no Host field")),
+    };
+    parts.headers.remove(header::HOST);
+    Ok(host)
+}
+
+fn from_authority(authority: &Authority) -> Result<RequestHost, Failure> {
+    let written = HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadRequest("invalid authority"))?;
+    from_field(written)
+}
+
+fn from_field(written: HeaderValue) -> Result<RequestHost, Failure> {
+    let invalid = Failure::BadRequest("invalid Host field");
+    let Ok(text) = written.to_str() else { return Err(invalid) };
+    let (name, port) = split_port(text).ok_or(invalid)?;
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let name: Rc<str> =
+        if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() };
+    Ok(RequestHost { written, name, port })
+}
+
+/// Splits `host[:port]`; `None` where it is neither a registered name nor an IP literal with a fitting port.
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (name, rest) = if text.starts_with('[') {
+        let end = text.find(']')? + 1;
+        text.split_at(end)
+    } else {
+        text.split_at(text.find(':').unwrap_or(text.len()))
+    };
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
+    if !name.bytes().all(fits) {
+        return None;
+    }
+    match rest.strip_prefix(':') {
+        None if rest.is_empty() => Some((name, None)),
+        None => None,
+        Some("") => Some((name, None)),
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => Some((name, Some(port.parse().ok()?))),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn host(uri: &str, fields: &[&str]) -> Result<RequestHost, Failure> {
+        let mut builder = Request::builder().uri(uri);
+        for field in fields {
+            builder = builder.header("host", *field);
+        }
+        take(&mut builder.body(()).expect("a valid request").into_parts().0)
+    }
+
+    #[test]
+    fn the_host_is_compared_without_case_port_and_trailing_dot() {
+        for (field, name, port) in [
+            ("a.example.com", "a.example.com", None),
+            ("A.Example.COM:8080", "a.example.com", Some(8080)),
+            ("a.example.com.", "a.example.com", None),
+            ("a.example.com.:80", "a.example.com", Some(80)),
+            ("[::1]:443", "[::1]", Some(443)),
+            ("10.0.0.1:", "10.0.0.1", None),
+        ] {
+            let host = host("/", &[field]).expect(field);
+            assert_eq!((&*host.name, host.port), (name, port), "{field}");
+            assert_eq!(host.written, field);
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_refused() {
+        for field in ["a b", "a/b", "a@b", "a:b", "a:99999", "[::1", "[::1]x", "a,b", "a?b", "a#b", "a\\b"] {
+            assert!(host("/", &[field]).is_err(), "{field}");
+        }
+        assert!(host("/", &["a", "a"]).is_err());
+        assert!(host("/", &[]).is_err());
+    }
+
+    #[test]
+    fn the_target_may_not_contradict_the_field() {
+        assert!(host("http://a/x", &["b"]).is_err());
+        assert_eq!(&*host("http://A/x", &["a"]).expect("equal but for case").name, "a");
+        assert!(host("http://user@a/x", &[]).is_err());
+    }
+}

@@ -1,0 +1,256 @@
+//! X-Forwarded-* and its relatives: believed from trusted peers, removed from all others, then completed.
+//!
+//! The behaviour is Traefik's `forwardedHeaders`: thirteen managed fields, also in spellings with `_`, are deleted
+//! when an untrusted peer sends them; what is absent is then set. The peer is appended to X-Forwarded-For by
+//! `upstream`, as the last step. `Forwarded` (RFC 7239) passes untouched.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
+use ipnet::IpNet;
+
+use super::{Connection, authority::RequestHost};
+use crate::settings::Trust;
+
+/// `X-Forwarded-For`.
+pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `X-Forwarded-Proto`.
+pub const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `X-Forwarded-Host`.
+pub const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `X-Forwarded-Port`.
+pub const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+/// `X-Forwarded-Server`.
+pub const FORWARDED_SERVER: HeaderName = HeaderName::from_static("x-forwarded-server");
+/// `X-Real-Ip`.
+pub const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// The fields that only Postern or a trusted peer may set, without their leading `x-`.
+const MANAGED: [&[u8]; 13] = [
+    b"forwarded-for",
+    b"forwarded-host",
+    b"forwarded-method",
+    b"forwarded-port",
+    b"forwarded-prefix",
+    b"forwarded-proto",
+    b"forwarded-scheme",
+    b"forwarded-server",
+    b"forwarded-tls-client-cert",
+    b"forwarded-tls-client-cert-info",
+    b"forwarded-uri",
+    b"real-ip",
+    b"scheme",
+];
+
+/// Whether `name` is a managed field, `_` counting as `-`.
+pub fn is_managed(name: &HeaderName) -> bool {
+    let [b'x', b'-' | b'_', rest @ ..] = name.as_str().as_bytes() else { return false };
+    let same = |managed: &&[u8]| {
+        managed.len() == rest.len() && managed.iter().zip(rest).all(|(a, b)| a == b || (*a == b'-' && *b == b'_'))
+    };
+    MANAGED.iter().any(|managed| same(&managed))
+}
+
+/// Whether `peer` may speak for clients.
+pub fn is_trusted(peer: IpAddr, trust: &Trust) -> bool {
+    trust.forwarded_insecure || contains(&trust.forwarded, peer)
+}
+
+/// Deletes what the peer may not say, and what `Connection` names; returns the client's address.
+pub(super) fn clean(parts: &mut Parts, connection: &Connection, trust: &Trust) -> IpAddr {
+    let peer = connection.peer.ip().to_canonical();
+    if !is_trusted(peer, trust) {
+        remove_managed(&mut parts.headers);
+    }
+    let client = client_address(&mut parts.headers, peer, trust);
+    drop_connection_named(&mut parts.headers);
+    client
+}
+
+/// Sets what is absent.
+pub(super) fn complete(
+    headers: &mut HeaderMap,
+    connection: &Connection,
+    host: &RequestHost,
+    upgrade: bool,
+    server: &HeaderValue,
+) {
+    merge_forwarded_for(headers);
+    headers.entry(REAL_IP).or_insert_with(|| connection.peer_text.clone());
+    headers.entry(FORWARDED_PROTO).or_insert_with(|| proto(connection.tls.is_some(), upgrade));
+    let tls = headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https" || proto == "wss");
+    headers.entry(FORWARDED_PORT).or_insert_with(|| port(host.port, tls));
+    headers.entry(FORWARDED_HOST).or_insert_with(|| host.written.clone());
+    headers.insert(FORWARDED_SERVER, server.clone());
+}
+
+fn contains(nets: &[IpNet], address: IpAddr) -> bool {
+    nets.iter().any(|net| net.contains(&address))
+}
+
+fn remove_managed(headers: &mut HeaderMap) {
+    while let Some(name) = headers.keys().find(|name| is_managed(name)).cloned() {
+        headers.remove(name);
+    }
+}
+
+/// The configured header where its peer is one of those that may send it, the peer itself otherwise; from any other
+/// peer the header is deleted, since backends read it too.
+fn client_address(headers: &mut HeaderMap, peer: IpAddr, trust: &Trust) -> IpAddr {
+    let Some((name, nets)) = &trust.client_ip_header else { return peer };
+    if !contains(nets, peer) {
+        headers.remove(name);
+        return peer;
+    }
+    let said = headers.get(name).and_then(|value| value.to_str().ok()?.trim().parse::<IpAddr>().ok());
+    said.map_or(peer, |address| address.to_canonical())
+}
+
+/// RFC 9110 section 7.6.1, but managed fields cannot be named away. What is left of `Connection` is `upgrade`.
+fn drop_connection_named(headers: &mut HeaderMap) {
+    if !headers.contains_key(header::CONNECTION) {
+        return;
+    }
+    let mut upgrade = false;
+    let mut named: Vec<HeaderName> = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for token in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            if token.eq_ignore_ascii_case(b"upgrade") {
+                upgrade = true;
+            } else if let Ok(name) = HeaderName::from_bytes(token)
+                && !is_kept(&name)
+            {
+                named.push(name);
+            }
+        }
+    }
+    for name in named {
+        headers.remove(name);
+    }
+    if upgrade && headers.contains_key(header::UPGRADE) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    } else {
+        headers.remove(header::CONNECTION);
+        headers.remove(header::UPGRADE);
+    }
+}
+
+/// Fields that `Connection` may not name away: ours, and those that carry who the client is.
+fn is_kept(name: &HeaderName) -> bool {
+    is_managed(name)
+        || [header::HOST, header::AUTHORIZATION, header::COOKIE, header::CONTENT_LENGTH, header::TE].contains(name)
+}
+
+/// Several field lines become one, since readers differ in which line they take.
+fn merge_forwarded_for(headers: &mut HeaderMap) {
+    let mut values = headers.get_all(FORWARDED_FOR).iter();
+    let (Some(first), Some(second)) = (values.next(), values.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for value in std::iter::once(second).chain(values) {
+        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(value.as_bytes());
+    }
+    if let Ok(value) = HeaderValue::from_bytes(&joined) {
+        headers.insert(FORWARDED_FOR, value);
+    }
+}
+
+fn proto(tls: bool, upgrade: bool) -> HeaderValue {
+    HeaderValue::from_static(match (tls, upgrade) {
+        (false, false) => "http",
+        (false, true) => "ws",
+        (true, false) => "https",
+        (true, true) => "wss",
+    })
+}
+
+fn port(written: Option<u16>, tls: bool) -> HeaderValue {
+    match written {
+        Some(port) => HeaderValue::from(port),
+        None if tls => HeaderValue::from_static("443"),
+        None => HeaderValue::from_static("80"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a valid name");
+            headers.append(name, HeaderValue::from_str(value).expect("a valid value"));
+        }
+        headers
+    }
+
+    #[test]
+    fn the_thirteen_managed_fields_are_removed_in_any_spelling() {
+        let mut headers = map(&[
+            ("X-Forwarded-For", "1.2.3.4"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("X-Forwarded_Proto", "https"),
+            ("X-Real-Ip", "1.2.3.4"),
+            ("X_Real-IP", "1.2.3.4"),
+            ("X-Scheme", "https"),
+            ("X-Forwarded-Tls-Client-Cert-Info", "x"),
+            ("X-Forwarded-Prefix", "/x"),
+            ("X-Custom", "stays"),
+            ("Forwarded", "for=1.2.3.4"),
+        ]);
+        remove_managed(&mut headers);
+        assert_eq!(headers, map(&[("x-custom", "stays"), ("forwarded", "for=1.2.3.4")]));
+    }
+
+    #[test]
+    fn connection_cannot_name_managed_or_identity_fields_away() {
+        let mut headers = map(&[
+            ("connection", "close, X-Forwarded-Host, x-real-ip, authorization, X-Hop"),
+            ("connection", "cookie"),
+            ("x-forwarded-host", "a"),
+            ("x-real-ip", "1.1.1.1"),
+            ("authorization", "Basic x"),
+            ("cookie", "a=b"),
+            ("x-hop", "gone"),
+        ]);
+        drop_connection_named(&mut headers);
+        let want =
+            [("x-forwarded-host", "a"), ("x-real-ip", "1.1.1.1"), ("authorization", "Basic x"), ("cookie", "a=b")];
+        assert_eq!(headers, map(&want));
+    }
+
+    #[test]
+    fn an_upgrade_survives_only_with_both_of_its_fields() {
+        let mut headers = map(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket"), ("keep-alive", "5")]);
+        drop_connection_named(&mut headers);
+        assert_eq!(headers, map(&[("connection", "upgrade"), ("upgrade", "websocket")]));
+        let mut headers = map(&[("connection", "keep-alive"), ("upgrade", "h2c")]);
+        drop_connection_named(&mut headers);
+        assert_eq!(headers, HeaderMap::new());
+    }
+
+    #[test]
+    fn several_lines_of_x_forwarded_for_become_one() {
+        let mut headers = map(&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "2.2.2.2, 3.3.3.3")]);
+        merge_forwarded_for(&mut headers);
+        assert_eq!(headers, map(&[("x-forwarded-for", "1.1.1.1, 2.2.2.2, 3.3.3.3")]));
+    }
+
+    #[test]
+    fn a_client_address_header_is_believed_from_its_peers_alone() {
+        let name = HeaderName::from_static("cf-connecting-ip");
+        let nets = vec!["173.245.48.0/20".parse().expect("a network")];
+        let trust = Trust { client_ip_header: Some((name, nets)), ..Trust::default() };
+        let cloudflare: IpAddr = "173.245.48.9".parse().expect("an address");
+        let other: IpAddr = "198.51.100.7".parse().expect("an address");
+        let said: IpAddr = "203.0.113.5".parse().expect("an address");
+
+        let mut headers = map(&[("cf-connecting-ip", "203.0.113.5")]);
+        assert_eq!(client_address(&mut headers, cloudflare, &trust), said);
+        assert_eq!(client_address(&mut headers, other, &trust), other);
+        assert!(headers.is_empty(), "an untrusted peer's header does not reach the backend");
+        let mut headers = map(&[("cf-connecting-ip", "not an address")]);
+        assert_eq!(client_address(&mut headers, cloudflare, &trust), cloudflare);
+    }
+}

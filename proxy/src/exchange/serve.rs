@@ -1,0 +1,202 @@
+//! One request from its head to its answer: prepare, match, run the steps, forward, finish.
+//!
+//! Each part is a function of its own below; nothing here knows how bytes arrive or how a backend is reached.
+
+use std::{net::IpAddr, rc::Rc, sync::Arc};
+
+use http::{HeaderMap, Request, Response, Uri, header, request::Parts};
+use hyper::body::Incoming;
+use postern_config::{
+    model::{
+        filter::Filter,
+        route::{Outcome, Rule, Step},
+    },
+    snapshot::{Listener, RequestKey, SniAction, SniEntry},
+};
+use tokio::time::Instant;
+
+use super::{
+    Body, Connection, Exchange, FilterSite, Flow, RequestHost, ResponseStep, authority, filter, forwarded, normalise,
+};
+use crate::{
+    middleware::Slot,
+    plan::Plan,
+    respond::{self, Failure},
+    telemetry::access_log::Record,
+    upstream,
+    worker::Worker,
+};
+
+/// Answers one request.
+pub async fn serve(request: Request<Incoming>, connection: Rc<Connection>, worker: Rc<Worker>) -> Response<Body> {
+    let started = Instant::now();
+    let (mut parts, body) = request.into_parts();
+    let prepared = match prepare(&mut parts, &connection, &worker) {
+        Ok(prepared) => prepared,
+        Err(failure) => return refuse(&failure, &parts.headers),
+    };
+    let plan = worker.plan();
+    let rule = match choose(&plan, &parts, &prepared, &connection) {
+        Ok(rule) => rule,
+        Err(failure) => return refuse(&failure, &parts.headers),
+    };
+    let mut exchange = Exchange {
+        parts,
+        body: Body::Incoming(body),
+        authority: prepared.host.written,
+        host: prepared.host.name,
+        client: prepared.client,
+        scheme: if connection.tls.is_some() { "https" } else { "http" },
+        connection,
+        plan,
+        rule,
+        started,
+        record: Box::default(),
+        response_steps: Vec::new(),
+    };
+    let mut response = match run(&mut exchange, &worker).await {
+        Ok(response) => response,
+        Err(failure) => {
+            note(&mut exchange.record, &failure);
+            respond::answer(&failure, &exchange.parts.headers)
+        }
+    };
+    finish(&mut exchange, &mut response, &worker);
+    response
+}
+
+/// What the rest needs to know of a head once it has been cleaned.
+struct Prepared {
+    host: RequestHost,
+    client: IpAddr,
+}
+
+/// Cleans the head in place: host, path, forwarded fields.
+fn prepare(parts: &mut Parts, connection: &Connection, worker: &Worker) -> Result<Prepared, Failure> {
+    let host = authority::take(parts)?;
+    normalise_target(parts)?;
+    let settings = &worker.shared.settings;
+    let client = forwarded::clean(parts, connection, &settings.trust);
+    let upgrade = parts.headers.contains_key(header::UPGRADE);
+    forwarded::complete(&mut parts.headers, connection, &host, upgrade, &worker.shared.server_name);
+    Ok(Prepared { host, client })
+}
+
+/// Leaves path and query alone in the URI, the path in its one form.
+fn normalise_target(parts: &mut Parts) -> Result<(), Failure> {
+    let path = match parts.uri.path() {
+        "" => "/",
+        path => path,
+    };
+    let normal = normalise::normalise(path).map_err(|refused| Failure::BadRequest(refused.as_str()))?;
+    if normal == parts.uri.path() && parts.uri.authority().is_none() {
+        return Ok(());
+    }
+    let uri: Option<Uri> = filter::with_path(&parts.uri, &normal);
+    parts.uri = uri.ok_or(Failure::BadRequest("invalid path"))?;
+    Ok(())
+}
+
+/// The rule that serves the request.
+fn choose(plan: &Plan, parts: &Parts, prepared: &Prepared, connection: &Connection) -> Result<Arc<Rule>, Failure> {
+    let listener = plan.snapshot.listeners.get(&connection.socket).ok_or(Failure::NoRoute)?;
+    if is_misdirected(listener, connection, &prepared.host.name) {
+        return Err(Failure::Misdirected);
+    }
+    let key = RequestKey {
+        host: &prepared.host.name,
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        method: &parts.method,
+        headers: &parts.headers,
+    };
+    listener.find(key).cloned().ok_or(Failure::NoRoute)
+}
+
+/// RFC 9110 section 15.5.20 and Gateway API GEP-3567: a connection made for one host must not carry requests for a
+/// host whose certificate or policy is another. A client that sent no server name is not held to one.
+fn is_misdirected(listener: &Listener, connection: &Connection, host: &str) -> bool {
+    let Some(tls) = &connection.tls else { return false };
+    let Some(server_name) = &tls.server_name else { return false };
+    if **server_name == *host {
+        return false;
+    }
+    match (&tls.entry, listener.sni.find(Some(host))) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(made_for), Some(asked)) => !Arc::ptr_eq(made_for, asked) && !share_connections(made_for, asked),
+    }
+}
+
+/// Listeners (which have a section) stand for themselves; other entries share where the certificates are the same.
+fn share_connections(a: &SniEntry, b: &SniEntry) -> bool {
+    if !a.owner.section.is_empty() || !b.owner.section.is_empty() {
+        return a.owner == b.owner;
+    }
+    matches!((&a.action, &b.action), (SniAction::Terminate(a), SniAction::Terminate(b)) if a == b)
+}
+
+/// The rule's steps, then its outcome.
+async fn run(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response<Body>, Failure> {
+    let rule = exchange.rule.clone();
+    for (index, step) in rule.action.steps.iter().enumerate() {
+        let flow = match step {
+            Step::Filter(filter) => filter::run(filter, FilterSite::Step(index), exchange),
+            Step::Middleware(id) => {
+                let plan = exchange.plan.clone();
+                match plan.middlewares.get(id).map(|slot| &**slot) {
+                    Some(Slot::Ready(middleware)) => middleware.on_request(exchange, worker).await,
+                    Some(Slot::Closed { reason }) => return Err(closed(reason.clone())),
+                    None => return Err(closed(format!("middleware {id} is not there").into())),
+                }
+            }
+        };
+        if let Flow::Answer(response) = flow {
+            return Ok(response);
+        }
+    }
+    match &rule.action.outcome {
+        Outcome::Forward(forward) => upstream::forward(exchange, forward, worker).await,
+        Outcome::Closed { status, reason } => Err(Failure::Closed { status: *status, reason: reason.clone() }),
+    }
+}
+
+fn closed(reason: Arc<str>) -> Failure {
+    Failure::Closed { status: http::StatusCode::SERVICE_UNAVAILABLE, reason }
+}
+
+/// Runs what was decided for the answer, last decided first: the outermost has the last word.
+fn finish(exchange: &mut Exchange, response: &mut Response<Body>, worker: &Worker) {
+    while let Some(step) = exchange.response_steps.pop() {
+        match step {
+            ResponseStep::Headers(rule, site) => {
+                if let Some(Filter::ResponseHeaders(change)) = filter_at(&rule, site) {
+                    filter::change_headers(change, response.headers_mut());
+                }
+            }
+            ResponseStep::Custom(change) => change(response, worker),
+        }
+    }
+}
+
+fn filter_at(rule: &Rule, site: FilterSite) -> Option<&Filter> {
+    match site {
+        FilterSite::Step(index) => match rule.action.steps.get(index)? {
+            Step::Filter(filter) => Some(filter),
+            Step::Middleware(_) => None,
+        },
+        FilterSite::Backend(backend, index) => match &rule.action.outcome {
+            Outcome::Forward(forward) => forward.backends.get(backend)?.filters.get(index),
+            Outcome::Closed { .. } => None,
+        },
+    }
+}
+
+fn refuse(failure: &Failure, headers: &HeaderMap) -> Response<Body> {
+    respond::answer(failure, headers)
+}
+
+fn note(record: &mut Record, failure: &Failure) {
+    record.reason = Some(failure.reason());
+    record.detail = Some(failure.to_string());
+}
