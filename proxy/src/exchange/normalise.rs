@@ -186,7 +186,8 @@ mod tests {
         #[test]
         fn normalising_twice_changes_nothing(path in "/[a-c./%;2eEfF5\\\\#é]{0,24}") {
             if let Ok(once) = normalise(&path) {
-                prop_assert_eq!(normalise(&once).as_deref(), Ok(&*once));
+                let twice = normalise(&once);
+                prop_assert_eq!(twice.as_deref(), Ok(&*once));
                 prop_assert!(once.starts_with('/'));
                 prop_assert!(!once.contains("//"));
                 prop_assert!(!once.split('/').any(|segment| segment == "." || segment == ".."));
