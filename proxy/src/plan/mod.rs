@@ -3,10 +3,13 @@
 //! Building costs what has changed: parts of unchanged slots are taken over from the previous plan. Live state is
 //! never part of a plan; it is found by id in [`Live`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use postern_config::{
-    model::id::{CertificateId, ClusterId, MiddlewareId},
+    model::{
+        certificate::CertificateSlot,
+        id::{CertificateId, ClusterId, MiddlewareId},
+    },
     snapshot::{Map, Snapshot},
 };
 
@@ -34,4 +37,65 @@ pub struct Live {
     pub upstream: upstream::Live,
     /// Buckets, caches.
     pub middleware: middleware::Live,
+}
+
+/// Where a snapshot differs from the one that the previous plan was built from.
+#[derive(Clone, Copy, Debug)]
+pub struct Changes<'a> {
+    /// Cluster slots, gone ones included.
+    pub clusters: &'a BTreeSet<ClusterId>,
+    /// Middleware slots, gone ones included.
+    pub middlewares: &'a BTreeSet<MiddlewareId>,
+    /// Certificate slots, gone ones included.
+    pub certificates: &'a BTreeSet<CertificateId>,
+}
+
+impl Plan {
+    /// The plan for `snapshot`: unchanged parts are shared with `self`.
+    #[must_use]
+    pub fn next(&self, snapshot: Arc<Snapshot>, changes: Changes<'_>, live: &Live) -> Self {
+        let mut plan = Self {
+            generation: self.generation + 1,
+            clusters: self.clusters.clone(),
+            middlewares: self.middlewares.clone(),
+            certificates: self.certificates.clone(),
+            snapshot,
+        };
+        for id in changes.clusters {
+            let slot = plan.snapshot.clusters.get(id);
+            let cluster = slot.map(|slot| upstream::Cluster::build(id, slot, &live.upstream));
+            replace(&mut plan.clusters, id, cluster);
+        }
+        for id in changes.middlewares {
+            let slot = plan.snapshot.middlewares.get(id);
+            let middleware = slot.map(|slot| middleware::Slot::build(id, slot, &live.middleware));
+            replace(&mut plan.middlewares, id, middleware);
+        }
+        for id in changes.certificates {
+            let slot = plan.snapshot.certificates.get(id);
+            let certificate = slot.and_then(|slot| certified_key(id, slot));
+            replace(&mut plan.certificates, id, certificate);
+        }
+        plan
+    }
+}
+
+fn replace<K: Clone + Eq + std::hash::Hash, V>(map: &mut Map<K, Arc<V>>, id: &K, value: Option<V>) {
+    match value {
+        Some(value) => map.insert(id.clone(), Arc::new(value)),
+        None => map.remove(id),
+    };
+}
+
+/// A certificate as rustls wants it. A key that rustls cannot use leaves the slot empty, as a refused one does: its
+/// hosts get the next best certificate.
+fn certified_key(id: &CertificateId, slot: &CertificateSlot) -> Option<rustls::sign::CertifiedKey> {
+    let CertificateSlot::Ready(certificate) = slot else { return None };
+    match rustls::crypto::aws_lc_rs::sign::any_supported_type(&certificate.key) {
+        Ok(key) => Some(rustls::sign::CertifiedKey::new(certificate.chain.clone(), key)),
+        Err(error) => {
+            tracing::error!(certificate = %id, %error, "the certificate's key cannot be used");
+            None
+        }
+    }
 }

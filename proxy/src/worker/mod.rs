@@ -2,10 +2,13 @@
 //!
 //! No task on a worker runs longer than about 200 µs without yielding; what takes longer goes to [`Shared::offload`].
 
+mod threads;
+
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+pub use threads::{WorkerHandle, Workers};
 
 use crate::{
     plan::{Live, Plan},
