@@ -1,1 +1,232 @@
 //! Objects → (Snapshot, Report), incrementally. Pure, and cannot fail: one broken object costs only itself.
+//!
+//! The work is cut into units ([`unit::Unit`]): one per object, one per slot. Each is turned into what it asks for by
+//! a pure function of `kubernetes::convert` that reads other objects through a view; the reads index the unit, so a
+//! change recomputes the units that read what changed and no other. What they ask for now is compared with what they
+//! asked for before, and only the difference reaches the tables. So the cost of a change is that of its dependants.
+//!
+//! The result depends on the objects at hand alone, never on the order or the batches in which they came.
+
+mod contest;
+mod reads;
+mod rules;
+mod slots;
+mod sni;
+mod sockets;
+mod unit;
+mod verdicts;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+
+use self::{
+    reads::Readers,
+    rules::RuleTables,
+    slots::Slots,
+    sni::SniTables,
+    sockets::Sockets,
+    unit::{Asks, Unit, Units},
+    verdicts::{Source, Verdicts},
+};
+use crate::{
+    kubernetes::{
+        convert::Settings,
+        store::{Change, Key, Store, touched},
+        view::{Read, View},
+    },
+    model::id::{CertificateId, ClusterId, MiddlewareId},
+    report::{InputProblem, Report},
+    snapshot::{Listener, Snapshot, SocketKey, Transport},
+};
+
+/// Keeps the objects at hand and what they come to.
+#[derive(Debug)]
+pub struct Compiler {
+    settings: Settings,
+    store: Store,
+    units: Units,
+    readers: Readers,
+    rules: RuleTables,
+    sni: SniTables,
+    sockets: Sockets,
+    slots: Slots,
+    verdicts: Verdicts,
+    snapshot: Snapshot,
+    report: Report,
+}
+
+/// What the objects come to, after a batch of changes.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// What should run.
+    pub snapshot: Arc<Snapshot>,
+    /// What became of each object.
+    pub report: Arc<Report>,
+    /// Where `snapshot` differs from the one before.
+    pub changed: Changed,
+    /// How many units were recomputed: the cost of the batch.
+    pub recomputed: usize,
+}
+
+/// Where two snapshots differ, gone entries included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Listeners that came, went, or whose transport, host table or SNI table changed.
+    pub sockets: BTreeSet<SocketKey>,
+    /// Cluster slots.
+    pub clusters: BTreeSet<ClusterId>,
+    /// Middleware slots.
+    pub middlewares: BTreeSet<MiddlewareId>,
+    /// Certificate slots.
+    pub certificates: BTreeSet<CertificateId>,
+}
+
+impl Changed {
+    /// Whether the snapshots are equal.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Compiler {
+    /// A compiler without objects. The entry points of `settings` exist from the first output on.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            sockets: Sockets::new(&settings.entry_points),
+            sni: SniTables::new(&settings.entry_points),
+            settings,
+            store: Store::default(),
+            units: Units::default(),
+            readers: Readers::default(),
+            rules: RuleTables::default(),
+            slots: Slots::default(),
+            verdicts: Verdicts::default(),
+            snapshot: Snapshot::default(),
+            report: Report::default(),
+        }
+    }
+
+    /// Takes a batch of changes.
+    pub fn apply(&mut self, changes: Vec<Change>) -> Output {
+        let mut dirty = BTreeSet::new();
+        for change in changes {
+            self.take(change, &mut dirty);
+        }
+        self.settle(dirty)
+    }
+
+    /// Sets the time at which certificates are judged.
+    pub fn set_now(&mut self, now: Timestamp) -> Output {
+        self.settings.now = now;
+        let dirty = self.readers.of(&Read::Now).cloned().collect();
+        self.settle(dirty)
+    }
+
+    /// Replaces what could not be read as an object at all; the next output carries it.
+    pub fn set_input_problems(&mut self, mut problems: Vec<InputProblem>) {
+        problems.sort();
+        self.report.input = problems;
+    }
+
+    /// The objects at hand.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn take(&mut self, change: Change, dirty: &mut BTreeSet<Unit>) {
+        let (key, object) = match change {
+            Change::Set { object, origin, findings } => {
+                let key = Key::of(&object);
+                self.verdicts.enter(&key.id(), origin, findings);
+                (key, Some(object))
+            }
+            Change::Refused { key, origin, findings } => {
+                self.verdicts.enter(&key.id(), origin, findings);
+                (key, None)
+            }
+            Change::Remove(key) => {
+                self.verdicts.leave(&key.id());
+                (key, None)
+            }
+        };
+        let after = object.clone();
+        let before = match object {
+            Some(object) => self.store.insert(object),
+            None => self.store.remove(&key),
+        };
+        for read in touched(&key, before.as_ref(), after.as_ref()) {
+            dirty.extend(self.readers.of(&read).cloned());
+        }
+        dirty.insert(Unit::Object(key));
+    }
+
+    /// Recomputes `dirty` and what becomes dirty by it, then the tables.
+    fn settle(&mut self, mut dirty: BTreeSet<Unit>) -> Output {
+        let mut changed = Changed::default();
+        let mut recomputed = 0;
+        while let Some(unit) = dirty.pop_first() {
+            recomputed += usize::from(self.recompute(&unit, &mut dirty, &mut changed));
+        }
+        changed.sockets = self.settle_listeners();
+        self.verdicts.write(&mut self.report);
+        Output { snapshot: Arc::new(self.snapshot.clone()), report: Arc::new(self.report.clone()), changed, recomputed }
+    }
+
+    /// Brings the listeners up to date with the tables; returns those that changed.
+    fn settle_listeners(&mut self) -> BTreeSet<SocketKey> {
+        let mut tables = self.rules.settle(&mut self.verdicts);
+        tables.extend(self.sni.settle(&mut self.verdicts));
+        let mut changed = self.sockets.settle(&mut self.verdicts);
+        let served = |(socket, transport): &(SocketKey, Transport)| self.sockets.transport(*socket) == Some(*transport);
+        changed.extend(tables.into_iter().filter(served).map(|(socket, _)| socket));
+        for socket in &changed {
+            match self.listener(*socket) {
+                Some(listener) => drop(self.snapshot.listeners.insert(*socket, Arc::new(listener))),
+                None => drop(self.snapshot.listeners.remove(socket)),
+            }
+        }
+        changed
+    }
+
+    fn listener(&self, socket: SocketKey) -> Option<Listener> {
+        let transport = self.sockets.transport(socket)?;
+        Some(Listener {
+            key: socket,
+            name: self.sockets.name(socket),
+            transport,
+            hosts: self.rules.table(socket, transport),
+            sni: self.sni.table(socket, transport),
+        })
+    }
+
+    /// Asks `unit` again, or drops it if it has gone. Says whether it was asked.
+    fn recompute(&mut self, unit: &Unit, dirty: &mut BTreeSet<Unit>, changed: &mut Changed) -> bool {
+        let view = View::new(&self.store);
+        let wanted = !unit.is_slot() || self.slots.is_wanted(unit);
+        let answer = if wanted { unit.ask(&self.store, &view, &self.settings) } else { None };
+        let asked = answer.is_some();
+        let (asks, content) = answer.unwrap_or_default();
+        self.readers.set(unit, view.into_reads());
+        slots::put(&mut self.snapshot, changed, unit, content);
+        self.replace(unit, asks, dirty);
+        asked
+    }
+
+    /// Puts what `unit` asks for in place of what it asked for before.
+    fn replace(&mut self, unit: &Unit, mut after: Asks, dirty: &mut BTreeSet<Unit>) {
+        let before = self.units.take(unit);
+        let object = unit.object();
+        self.rules.replace(&before.rules, &mut after.rules);
+        self.sockets.replace(&object, &before.sockets, &after.sockets);
+        self.sni.replace(&object, &before.sni, &after.sni);
+        self.slots.replace(&before.slots, &after.slots, dirty);
+        self.verdicts.attach(&before.attached, &after.attached);
+        let findings = std::mem::take(&mut after.findings);
+        after.spoken_of = self.verdicts.say(&Source::Unit(unit.clone()), &before.spoken_of, findings);
+        self.units.put(unit, after);
+    }
+}

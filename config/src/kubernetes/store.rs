@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use super::object::{Item, Kind, Object, Resource, discovery::EndpointSlice};
+use super::{
+    object::{Item, Kind, Object, Resource, discovery::EndpointSlice},
+    view::Read,
+};
 use crate::{model::id::ObjectId, report::Origin};
 
 /// An object's key.
@@ -135,4 +138,13 @@ pub fn service_of(object: &Object) -> Option<(Arc<str>, Arc<str>)> {
     let slice = EndpointSlice::of(object)?;
     let service = slice.meta.labels.get(EndpointSlice::SERVICE_LABEL)?;
     Some((slice.meta.namespace.clone(), service.clone()))
+}
+
+/// What a change of one object answers differently.
+pub fn touched(key: &Key, before: Option<&Object>, after: Option<&Object>) -> Vec<Read> {
+    let mut reads =
+        vec![Read::One(key.clone()), Read::All(key.kind, Some(key.namespace.clone())), Read::All(key.kind, None)];
+    let services = [before, after].into_iter().flatten().filter_map(service_of);
+    reads.extend(services.map(|(namespace, service)| Read::Endpoints(namespace, service)));
+    reads
 }

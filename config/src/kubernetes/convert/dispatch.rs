@@ -1,13 +1,17 @@
 //! Which converter an object or a slot goes to: one arm per kind, one function per kind of slot.
 
-use super::{Contribution, Filled, Settings};
+use super::{Contribution, Filled, Settings, slot};
 use crate::{
-    kubernetes::{object::Object, view::View},
+    kubernetes::{
+        object::{Kind, Object},
+        view::View,
+    },
     model::{
         certificate::CertificateSlot,
         cluster::ClusterSlot,
-        id::{CertificateId, ClusterId, MiddlewareId},
+        id::{CertificateId, ClusterId, MiddlewareId, ObjectId},
         middleware::MiddlewareSlot,
+        route::Rule,
     },
 };
 
@@ -17,6 +21,37 @@ pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribu
     let _ = (view, settings);
     match object {
         _ => Contribution::default(),
+    }
+}
+
+/// What a certificate asks for that answers for its own names on every TLS entry point.
+pub fn own_names(id: &CertificateId, view: &View<'_>, settings: &Settings) -> Contribution {
+    let _ = (id, view, settings);
+    Contribution::default()
+}
+
+/// The object that a certificate slot is made from.
+pub fn certificate_object(id: &CertificateId) -> ObjectId {
+    let (namespace, name) = slot::split(id.as_str()).unwrap_or(("", id.as_str()));
+    ObjectId { kind: Kind::Secret.shared(), namespace: namespace.into(), name: name.into() }
+}
+
+/// The field that a part of an object is written in.
+pub fn section_field(object: &ObjectId, section: &str) -> String {
+    match &*object.kind {
+        _ if section.is_empty() => String::new(),
+        "Gateway" => format!("spec.listeners[{section}]"),
+        _ => section.to_owned(),
+    }
+}
+
+/// The field that a rule's match is written in.
+pub fn match_field(rule: &Rule) -> String {
+    let (of_rule, of_match) = (rule.source.rule_index, rule.match_index);
+    match &*rule.source.object.kind {
+        "Ingress" if rule.fallback => "spec.defaultBackend".to_owned(),
+        "Ingress" => format!("spec.rules[{of_rule}].http.paths[{of_match}]"),
+        _ => format!("spec.rules[{of_rule}].matches[{of_match}]"),
     }
 }
 

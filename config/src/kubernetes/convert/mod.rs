@@ -3,7 +3,9 @@
 
 mod dispatch;
 
-pub use dispatch::{certificate, cluster, middleware, object};
+pub use dispatch::{
+    certificate, certificate_object, cluster, match_field, middleware, object, own_names, section_field,
+};
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,0 +1,95 @@
+//! One thing, several who want it: the one that stands first has it.
+
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+
+use crate::{kubernetes::convert::SniRank, model::id::ObjectId};
+
+/// Where a claim stands among others on the same thing; the least wins: rank, age, name, then order in the object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) rank: SniRank,
+    pub(super) created: Option<Timestamp>,
+    /// Who is told about a defeat.
+    pub(super) object: ObjectId,
+    /// Part of the object.
+    pub(super) section: Arc<str>,
+    /// Sets apart claims of one part.
+    pub(super) nth: usize,
+}
+
+impl Ord for Standing {
+    fn cmp(&self, other: &Self) -> Ordering {
+        fn key(standing: &Standing) -> impl Ord + '_ {
+            let Standing { rank, created, object, section, nth } = standing;
+            (*rank, created.is_none(), *created, (&object.namespace, &object.name, &object.kind), section, *nth)
+        }
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for Standing {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// All claims on one thing.
+#[derive(Debug)]
+pub(super) struct Contest<V> {
+    claims: BTreeMap<Standing, V>,
+    /// Who won when it was last settled.
+    winner: Option<(Standing, V)>,
+    /// Claims that came, went or changed since.
+    touched: BTreeSet<Standing>,
+}
+
+impl<V> Default for Contest<V> {
+    fn default() -> Self {
+        Self { claims: BTreeMap::new(), winner: None, touched: BTreeSet::new() }
+    }
+}
+
+impl<V: Clone + PartialEq> Contest<V> {
+    /// Enters a claim.
+    pub(super) fn insert(&mut self, standing: Standing, value: V) {
+        self.touched.insert(standing.clone());
+        self.claims.insert(standing, value);
+    }
+
+    /// Withdraws a claim.
+    pub(super) fn remove(&mut self, standing: &Standing) {
+        self.claims.remove(standing);
+        self.touched.insert(standing.clone());
+    }
+
+    /// Whether nobody claims it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// Who won when it was last settled, and what it is now.
+    pub(super) fn winner(&self) -> Option<(&Standing, &V)> {
+        self.winner.as_ref().map(|(standing, value)| (standing, value))
+    }
+
+    /// Decides anew. `tell` hears of each claim whose fate may have changed: the claim (`None`: withdrawn) and the
+    /// winner. Returns whether the winning value changed. Costs what was touched, unless the winner changed.
+    pub(super) fn settle(&mut self, mut tell: impl FnMut(&Standing, Option<&V>, Option<(&Standing, &V)>)) -> bool {
+        let before = self.winner.take();
+        self.winner = self.claims.first_key_value().map(|(standing, value)| (standing.clone(), value.clone()));
+        let winner = self.winner.as_ref().map(|(standing, value)| (standing, value));
+        for standing in std::mem::take(&mut self.touched) {
+            tell(&standing, self.claims.get(&standing), winner);
+        }
+        if before != self.winner {
+            self.claims.iter().for_each(|(standing, value)| tell(standing, Some(value), winner));
+        }
+        before.map(|(_, value)| value) != self.winner.as_ref().map(|(_, value)| value.clone())
+    }
+}

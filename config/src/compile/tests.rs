@@ -1,0 +1,1 @@
+//! Rules of the engine that no single part can show.
