@@ -8,12 +8,18 @@ use std::{
 
 use jiff::Timestamp;
 
-use crate::{kubernetes::convert::SniRank, model::id::ObjectId};
+use crate::{
+    kubernetes::convert::SniRank,
+    model::{host::HostPattern, id::ObjectId},
+};
 
-/// Where a claim stands among others on the same thing; the least wins: rank, age, name, then order in the object.
+/// Where a claim stands among others on the same thing; the least wins: rank, how specific the asked name is, age, name,
+/// then order in the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) rank: SniRank,
+    /// The name that the object wrote; `Any` where names play no part.
+    pub(super) asked: HostPattern,
     pub(super) created: Option<Timestamp>,
     /// Who is told about a defeat.
     pub(super) object: ObjectId,
@@ -26,8 +32,8 @@ pub(super) struct Standing {
 impl Ord for Standing {
     fn cmp(&self, other: &Self) -> Ordering {
         fn key(standing: &Standing) -> impl Ord + '_ {
-            let Standing { rank, created, object, section, nth } = standing;
-            (*rank, created.is_none(), *created, (&object.namespace, &object.name, &object.kind), section, *nth)
+            let Standing { rank, asked, created, object, section, nth } = standing;
+            (*rank, asked, created.is_none(), *created, (&object.namespace, &object.name, &object.kind), section, *nth)
         }
         key(self).cmp(&key(other))
     }

@@ -34,8 +34,8 @@ impl SniTables {
             let object = ObjectId { kind: "EntryPoint".into(), namespace: "".into(), name: entry.name.clone() };
             let owner = OwnerId { object: object.clone(), section: "".into() };
             let (rank, action) = (SniRank::EntryPoint, SniAction::Terminate(Arc::default()));
-            let claim =
-                SniClaim { socket: entry.socket, pattern: HostPattern::Any, rank, owner, created: None, action };
+            let (pattern, asked) = (HostPattern::Any, HostPattern::Any);
+            let claim = SniClaim { socket: entry.socket, pattern, asked, rank, owner, created: None, action };
             tables.replace(&object, &[], &[claim]);
         }
         tables
@@ -100,7 +100,14 @@ impl SniTables {
 
 fn standing(object: &ObjectId, claim: &SniClaim, nth: usize) -> Standing {
     let section = claim.owner.section.clone();
-    Standing { rank: claim.rank, created: claim.created, object: object.clone(), section, nth }
+    Standing {
+        rank: claim.rank,
+        asked: claim.asked.clone(),
+        created: claim.created,
+        object: object.clone(),
+        section,
+        nth,
+    }
 }
 
 /// Only who named the host itself is told; and not when the winner does the same.

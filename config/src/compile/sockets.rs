@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     kubernetes::convert::{self, EntryPoint, SniRank, SocketClaim},
-    model::id::ObjectId,
+    model::{host::HostPattern, id::ObjectId},
     report::Finding,
     snapshot::{SocketKey, Transport},
 };
@@ -92,7 +92,14 @@ impl Sockets {
 
 fn standing(object: &ObjectId, claim: &SocketClaim, nth: usize) -> Standing {
     let section = claim.owner.section.clone();
-    Standing { rank: SniRank::Named, created: claim.created, object: object.clone(), section, nth }
+    Standing {
+        rank: SniRank::Named,
+        asked: HostPattern::Any,
+        created: claim.created,
+        object: object.clone(),
+        section,
+        nth,
+    }
 }
 
 fn conflict(

@@ -19,8 +19,8 @@ use crate::{
     snapshot::{OwnerId, Place},
 };
 
-/// What is recomputed as a whole. Their order is that of reference: a unit refers to greater ones only, so that one
-/// pass in order settles everything.
+/// What is recomputed as a whole. Their order is that of reference: a unit refers to greater kinds only (a chain of
+/// middlewares excepted), so that one pass in order settles almost everything.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Unit {
     /// An object.
@@ -96,7 +96,8 @@ impl Unit {
 }
 
 fn filled<T>(filled: Filled<T>, content: fn(T) -> Content) -> (Asks, Content) {
-    let slots = sorted(filled.clusters.into_iter().map(Unit::Cluster).collect());
+    let clusters = filled.clusters.into_iter().map(Unit::Cluster);
+    let slots = sorted(clusters.chain(filled.middlewares.into_iter().map(Unit::Middleware)).collect());
     (Asks { slots, findings: filled.findings, ..Asks::default() }, content(filled.slot))
 }
 

@@ -162,6 +162,9 @@ pub struct Filled<T> {
     pub slot: T,
     /// Cluster slots that it refers to.
     pub clusters: Vec<ClusterId>,
+    /// Middleware slots that it refers to (a chain). One that leads back to itself is refused and refers to none:
+    /// slots live while somebody refers to them, and must not keep themselves alive.
+    pub middlewares: Vec<MiddlewareId>,
     /// Findings, each about the object that it is filed by.
     pub findings: Vec<(ObjectId, Finding)>,
 }
@@ -169,7 +172,7 @@ pub struct Filled<T> {
 impl<T> Filled<T> {
     /// A slot that refers to nothing and of which there is nothing to say.
     pub fn new(slot: T) -> Self {
-        Self { slot, clusters: Vec::new(), findings: Vec::new() }
+        Self { slot, clusters: Vec::new(), middlewares: Vec::new(), findings: Vec::new() }
     }
 }
 
