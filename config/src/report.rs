@@ -13,6 +13,8 @@ pub struct Report {
     pub objects: imbl::OrdMap<ObjectId, Arc<Verdict>>,
     /// What could not be read as an object at all: broken documents, unreadable files. Sorted by place.
     pub input: Vec<InputProblem>,
+    /// Objects that were read and set aside because of their kind. Sorted by place.
+    pub skipped: Vec<SkippedObject>,
 }
 
 /// What became of one object.
@@ -78,6 +80,30 @@ pub struct InputProblem {
     pub message: String,
     /// Whether the last good content is still served.
     pub last_good_kept: bool,
+}
+
+/// An object of a kind that is not read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SkippedObject {
+    /// The file.
+    pub file: Arc<PathBuf>,
+    /// First line of the object, from 1.
+    pub line: u32,
+    /// `apiVersion` as written.
+    pub api_version: String,
+    /// `kind` as written.
+    pub kind: String,
+    /// Namespace as written; empty where there is none.
+    pub namespace: String,
+    /// Name as written; empty where there is none.
+    pub name: String,
+    /// Machine-readable reason in upper camel case.
+    pub reason: &'static str,
+    /// Why, in one sentence that names the kind.
+    pub message: String,
+    /// Whether the object asks for something that Postern ought to do and does not: then it is refused by name, and
+    /// `check` fails. Otherwise it belongs to somebody else (a Deployment) and is merely passed over.
+    pub refused: bool,
 }
 
 impl Severity {

@@ -5,6 +5,7 @@
 //! a [`view::View`] that remembers what was read, so that a change recomputes its dependants and nothing else.
 
 pub mod convert;
+pub mod document;
 pub mod object;
 pub mod store;
 pub mod view;
