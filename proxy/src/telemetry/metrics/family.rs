@@ -1,0 +1,81 @@
+//! Every metric by name: what docs/reference/metrics.md lists, compared by a test both ways.
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Counts up; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations by bucket.
+    Histogram,
+}
+
+/// A metric with all its series.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The name as the text format 0.0.4 shows it.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Its labels, in the order of the samples.
+    pub labels: &'static [&'static str],
+    /// One line.
+    pub help: &'static str,
+}
+
+macro_rules! families {
+    ($($constant:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
+        $(pub(super) const $constant: Family =
+            Family { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };)+
+
+        /// All of them, in the order in which they are shown.
+        pub const ALL: &[Family] = &[$($constant,)+];
+    };
+}
+
+families! {
+    BUILD_INFO = Gauge "postern_build_info" ["version"] "Always 1; the label says which version runs.";
+    ENTRY_POINT_REQUESTS = Counter "postern_entry_point_requests_total" ["entry_point", "protocol", "code"]
+        "Requests answered, by class of the status.";
+    ENTRY_POINT_DURATION = Histogram "postern_entry_point_request_duration_seconds" ["entry_point"]
+        "From the first header byte of a request to the last byte of its answer.";
+    ENTRY_POINT_BYTES_IN = Counter "postern_entry_point_request_bytes_total" ["entry_point"]
+        "Bytes of request bodies.";
+    ENTRY_POINT_BYTES_OUT = Counter "postern_entry_point_response_bytes_total" ["entry_point"]
+        "Bytes of answer bodies.";
+    OPEN_CONNECTIONS = Gauge "postern_open_connections" ["entry_point", "wire"] "Connections of clients at the moment.";
+    CONNECTIONS = Counter "postern_connections_total" ["entry_point", "wire"] "Connections of clients accepted.";
+    HANDSHAKES = Counter "postern_tls_handshakes_total" ["outcome"] "TLS handshakes by how they ended.";
+    LIMITS = Counter "postern_limit_refusals_total" ["limit"] "What a limit has refused or ended.";
+    FAILURES = Counter "postern_failures_total" ["reason"] "Answers that Postern made up itself, by reason.";
+    ROUTE_REQUESTS = Counter "postern_route_requests_total" ["kind", "namespace", "name", "code"]
+        "Requests by route object; only with the setting metrics.routes.";
+    CLUSTER_REQUESTS = Counter "postern_cluster_requests_total" ["cluster", "code"] "Answers of backends.";
+    CLUSTER_DURATION = Histogram "postern_cluster_request_duration_seconds" ["cluster"]
+        "From the start of the last try to the first byte of the backend's answer.";
+    CLUSTER_RETRIES = Counter "postern_cluster_retries_total" ["cluster"] "Tries after the first.";
+    CLUSTER_FAILURES = Counter "postern_cluster_failures_total" ["cluster", "reason"]
+        "Requests that got no answer of a backend.";
+    CLUSTER_ENDPOINTS = Gauge "postern_cluster_endpoints" ["cluster", "state"]
+        "Endpoints by state: ready or draining.";
+    CONFIG_RELOADS = Counter "postern_config_reloads_total" ["result"] "Changes of the configuration.";
+    CONFIG_LAST_SUCCESS = Gauge "postern_config_last_success_timestamp_seconds" []
+        "When a change last took effect, in seconds since 1970.";
+    CONFIG_STAGE = Histogram "postern_config_stage_duration_seconds" ["stage"]
+        "How long the steps of a change took.";
+    OBJECTS = Gauge "postern_objects" ["kind", "verdict"] "Objects by worst finding; accepted: none.";
+    PROBLEMS = Gauge "postern_object_problems" ["kind", "severity", "reason"] "Findings about objects.";
+    INPUT_PROBLEMS = Gauge "postern_input_problems" ["reason"] "Files and documents that could not be read.";
+    LISTENER_ERRORS = Gauge "postern_listener_errors" ["listener"] "1 for a listener that could not be bound.";
+    READY = Gauge "postern_ready" [] "1 when every object listed at start is programmed and every listener is bound.";
+    CERTIFICATE_EXPIRY = Gauge "postern_certificate_expiry_timestamp_seconds" ["certificate"]
+        "End of validity of each certificate, in seconds since 1970.";
+    ACCESS_LOG_RECORDS = Counter "postern_access_log_records_total" ["result"]
+        "Access-log records: written, or dropped because the queue was full.";
+    PROCESS_CPU = Counter "process_cpu_seconds_total" [] "CPU time, user and system.";
+    PROCESS_RESIDENT = Gauge "process_resident_memory_bytes" [] "Resident memory.";
+    PROCESS_FDS = Gauge "process_open_fds" [] "Open file descriptors.";
+    PROCESS_MAX_FDS = Gauge "process_max_fds" [] "Most file descriptors that the process may open.";
+    PROCESS_START = Gauge "process_start_time_seconds" [] "When the process started, in seconds since 1970.";
+}
