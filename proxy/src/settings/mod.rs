@@ -1,5 +1,7 @@
 //! What the operator decided, in types that cannot be wrong: defaults < `postern.yaml` < environment < flags.
 
+pub mod access_log;
+
 use std::{net::IpAddr, time::Duration};
 
 use http::HeaderName;

@@ -57,7 +57,10 @@ struct Flags {
 /// Where lines go.
 enum Sink {
     Stdout(io::Stdout),
-    File { path: PathBuf, file: File },
+    File {
+        path: PathBuf,
+        file: File,
+    },
     #[cfg(test)]
     Memory(Arc<std::sync::Mutex<Vec<u8>>>),
 }
@@ -187,7 +190,9 @@ impl Sink {
             Self::Stdout(out) => out.write_all(lines).and_then(|()| out.flush()),
             Self::File { file, .. } => file.write_all(lines),
             #[cfg(test)]
-            Self::Memory(memory) => memory.lock().map(|mut all| all.extend_from_slice(lines)).map_err(|_| io::Error::other("poisoned")),
+            Self::Memory(memory) => {
+                memory.lock().map(|mut all| all.extend_from_slice(lines)).map_err(|_| io::Error::other("poisoned"))
+            }
         };
         if let Err(error) = written {
             tracing::error!(%error, "cannot write the access log; lines are lost");

@@ -24,7 +24,9 @@ impl Process {
             cpu: field(14).zip(field(15)).map(|(user, system)| Duration::from_secs_f64((user + system) / TICKS)),
             resident_bytes: status_kib("VmRSS:").map(|kib| kib * 1024),
             open_fds: std::fs::read_dir("/proc/self/fd").ok().map(|entries| entries.count() as u64),
-            max_fds: nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft),
+            max_fds: nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)
+                .ok()
+                .map(|(soft, _)| soft),
             started: field(22).zip(boot_time()).map(|(ticks, boot)| boot + ticks / TICKS),
         }
     }

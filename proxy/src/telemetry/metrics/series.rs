@@ -35,7 +35,7 @@ pub struct ClusterCell {
 
 /// A cluster's cells, summed.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ClusterTotal {
+pub(super) struct ClusterTotal {
     /// By [`CodeClass`].
     pub requests: [u64; CodeClass::COUNT],
     /// By [`FailureReason`].
