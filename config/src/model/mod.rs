@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod cluster;
 pub mod duration;
 pub mod filter;
+pub mod go_regex;
 pub mod host;
 pub mod id;
 pub mod middleware;

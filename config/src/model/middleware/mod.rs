@@ -1,4 +1,23 @@
 //! Middlewares: what users may put between a route and its backend, one file each, named as in `postern-proxy`.
+//!
+//! Values are valid by construction: expressions are compiled, names and values of header fields checked, numbers in
+//! range. Secrets do not show in `Debug`.
+
+pub mod add_prefix;
+pub mod basic_auth;
+pub mod chain;
+pub mod compress;
+pub mod forward_auth;
+pub mod headers;
+pub mod ip_allow_list;
+pub mod rate_limit;
+pub mod redirect_regex;
+pub mod redirect_scheme;
+pub mod replace_path;
+pub mod replace_path_regex;
+pub mod source;
+pub mod strip_prefix;
+pub mod strip_prefix_regex;
 
 use std::sync::Arc;
 
@@ -16,4 +35,55 @@ pub enum MiddlewareSlot {
 
 /// A middleware's configuration, valid by construction. A closed set: the compiler lists the places to touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Spec {}
+pub enum Spec {
+    /// Puts text in front of the path.
+    AddPrefix(add_prefix::AddPrefix),
+    /// Asks for a name and a password.
+    BasicAuth(basic_auth::BasicAuth),
+    /// Several middlewares under one name.
+    Chain(chain::Chain),
+    /// Compresses answers.
+    Compress(compress::Compress),
+    /// Asks another server whether a request may pass.
+    ForwardAuth(Box<forward_auth::ForwardAuth>),
+    /// Changes and checks header fields.
+    Headers(Box<headers::Headers>),
+    /// Lets only some addresses pass.
+    IpAllowList(ip_allow_list::IpAllowList),
+    /// Limits requests per source and time.
+    RateLimit(rate_limit::RateLimit),
+    /// Redirects by a regular expression.
+    RedirectRegex(redirect_regex::RedirectRegex),
+    /// Redirects to another scheme or port.
+    RedirectScheme(redirect_scheme::RedirectScheme),
+    /// Replaces the path.
+    ReplacePath(replace_path::ReplacePath),
+    /// Replaces parts of the path by a regular expression.
+    ReplacePathRegex(replace_path_regex::ReplacePathRegex),
+    /// Takes text off the front of the path.
+    StripPrefix(strip_prefix::StripPrefix),
+    /// Takes off the front of the path what an expression matches.
+    StripPrefixRegex(strip_prefix_regex::StripPrefixRegex),
+}
+
+impl Spec {
+    /// The type as metrics, `explain` and Traefik's objects spell it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::AddPrefix(_) => "addPrefix",
+            Self::BasicAuth(_) => "basicAuth",
+            Self::Chain(_) => "chain",
+            Self::Compress(_) => "compress",
+            Self::ForwardAuth(_) => "forwardAuth",
+            Self::Headers(_) => "headers",
+            Self::IpAllowList(_) => "ipAllowList",
+            Self::RateLimit(_) => "rateLimit",
+            Self::RedirectRegex(_) => "redirectRegex",
+            Self::RedirectScheme(_) => "redirectScheme",
+            Self::ReplacePath(_) => "replacePath",
+            Self::ReplacePathRegex(_) => "replacePathRegex",
+            Self::StripPrefix(_) => "stripPrefix",
+            Self::StripPrefixRegex(_) => "stripPrefixRegex",
+        }
+    }
+}
