@@ -106,6 +106,8 @@ pub struct Exchange {
 pub enum ResponseStep {
     /// Header changes, straight from the snapshot.
     Headers(Arc<Rule>, FilterSite),
+    /// What a middleware does: a shared pointer and a few words, so that it costs no allocation.
+    Middleware(crate::middleware::AnswerStep),
     /// Anything else.
     Custom(Box<dyn FnOnce(&mut Response<Body>, &Worker)>),
 }

@@ -174,6 +174,7 @@ fn finish(exchange: &mut Exchange, response: &mut Response<Body>, worker: &Worke
                     filter::change_headers(change, response.headers_mut());
                 }
             }
+            ResponseStep::Middleware(step) => step.run(response, worker),
             ResponseStep::Custom(change) => change(response, worker),
         }
     }

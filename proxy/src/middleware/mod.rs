@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
+use http::Response;
 use postern_config::model::{
     id::MiddlewareId,
     middleware::{MiddlewareSlot, Spec},
 };
 
 use crate::{
-    exchange::{Exchange, Flow},
+    exchange::{Body, Exchange, Flow},
     worker::Worker,
 };
 
@@ -33,6 +34,17 @@ pub enum Slot {
     },
 }
 
+/// What a middleware does to the answer.
+#[derive(Debug)]
+pub enum AnswerStep {}
+
+impl AnswerStep {
+    /// Changes the answer.
+    pub fn run(self, _response: &mut Response<Body>, _worker: &Worker) {
+        match self {}
+    }
+}
+
 /// Live state of all middlewares of this node, found by id; shared by all workers.
 #[derive(Debug, Default)]
 pub struct Live {}
@@ -41,15 +53,18 @@ impl Slot {
     /// Builds what runs for `slot`, taking over live state by `id`.
     pub fn build(_id: &MiddlewareId, slot: &MiddlewareSlot, _live: &Live) -> Self {
         match slot {
-            MiddlewareSlot::Ready(spec) => Self::Ready(Middleware::build(spec)),
+            MiddlewareSlot::Ready(spec) => Middleware::build(spec).map_or_else(
+                || Self::Closed { reason: format!("{} is not carried yet", spec.kind()).into() },
+                Self::Ready,
+            ),
             MiddlewareSlot::Refused { reason } => Self::Closed { reason: reason.clone() },
         }
     }
 }
 
 impl Middleware {
-    fn build(spec: &Spec) -> Self {
-        match *spec {}
+    fn build(_spec: &Spec) -> Option<Self> {
+        None
     }
 
     /// Sees a request once.
