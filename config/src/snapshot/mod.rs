@@ -7,6 +7,8 @@
 mod host_table;
 mod path_table;
 mod sni_table;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
