@@ -3,9 +3,10 @@
 //! Building costs what has changed: parts of unchanged slots are taken over from the previous plan. Live state is
 //! never part of a plan; it is found by id in [`Live`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use postern_config::{
+    compile::Changed,
     model::{
         certificate::CertificateSlot,
         id::{CertificateId, ClusterId, MiddlewareId},
@@ -39,21 +40,10 @@ pub struct Live {
     pub middleware: middleware::Live,
 }
 
-/// Where a snapshot differs from the one that the previous plan was built from.
-#[derive(Clone, Copy, Debug)]
-pub struct Changes<'a> {
-    /// Cluster slots, gone ones included.
-    pub clusters: &'a BTreeSet<ClusterId>,
-    /// Middleware slots, gone ones included.
-    pub middlewares: &'a BTreeSet<MiddlewareId>,
-    /// Certificate slots, gone ones included.
-    pub certificates: &'a BTreeSet<CertificateId>,
-}
-
 impl Plan {
     /// The plan for `snapshot`: unchanged parts are shared with `self`.
     #[must_use]
-    pub fn next(&self, snapshot: Arc<Snapshot>, changes: Changes<'_>, live: &Live) -> Self {
+    pub fn next(&self, snapshot: Arc<Snapshot>, changed: &Changed, live: &Live) -> Self {
         let mut plan = Self {
             generation: self.generation + 1,
             clusters: self.clusters.clone(),
@@ -61,17 +51,17 @@ impl Plan {
             certificates: self.certificates.clone(),
             snapshot,
         };
-        for id in changes.clusters {
+        for id in &changed.clusters {
             let slot = plan.snapshot.clusters.get(id);
             let cluster = slot.map(|slot| upstream::Cluster::build(id, slot, &live.upstream));
             replace(&mut plan.clusters, id, cluster);
         }
-        for id in changes.middlewares {
+        for id in &changed.middlewares {
             let slot = plan.snapshot.middlewares.get(id);
             let middleware = slot.map(|slot| middleware::Slot::build(id, slot, &live.middleware));
             replace(&mut plan.middlewares, id, middleware);
         }
-        for id in changes.certificates {
+        for id in &changed.certificates {
             let slot = plan.snapshot.certificates.get(id);
             let certificate = slot.and_then(|slot| certified_key(id, slot));
             replace(&mut plan.certificates, id, certificate);
