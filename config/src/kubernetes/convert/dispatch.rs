@@ -1,6 +1,6 @@
 //! Which converter an object or a slot goes to: one arm per kind, one function per kind of slot.
 
-use super::{Contribution, Filled, Settings, slot};
+use super::{Contribution, Filled, Settings, service, slot};
 use crate::{
     kubernetes::{
         object::{Kind, Object},
@@ -18,8 +18,10 @@ use crate::{
 /// What `object` contributes. Kinds that others refer to and that contribute nothing by themselves still pass here,
 /// so that what is wrong with them is said even while nobody refers to them.
 pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribution {
-    let _ = (view, settings);
+    let _ = view;
     match object {
+        Object::Service(item) => service::object(item),
+        Object::EndpointSlice(item) => service::slice(item, settings),
         _ => Contribution::default(),
     }
 }
@@ -57,8 +59,7 @@ pub fn match_field(rule: &Rule) -> String {
 
 /// Fills a cluster slot.
 pub fn cluster(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Filled<ClusterSlot> {
-    let _ = (view, settings);
-    Filled::new(ClusterSlot::Refused { reason: format!("{id} is not known").into() })
+    service::cluster(id, view, settings)
 }
 
 /// Fills a certificate slot.

@@ -1,7 +1,9 @@
 //! One object → what it contributes to the tables. Pure: an object, a [`View`] of the others and [`Settings`] in,
 //! a [`Contribution`] out. Nothing here fails; what is wrong becomes a finding, and closes no more than itself.
 
+pub mod annotation;
 mod dispatch;
+pub mod service;
 
 pub use dispatch::{
     certificate, certificate_object, cluster, match_field, middleware, object, own_names, section_field,
@@ -22,7 +24,7 @@ use crate::{
     snapshot::{OwnerId, Place, SniAction, SocketKey, Transport},
 };
 
-/// What the operator decided, beside the objects.
+/// What the operator decided, beside the objects. [`Settings::for_files`] is where to start from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Sockets that exist whatever the objects say, and that Ingress-like objects are served on.
@@ -33,12 +35,46 @@ pub struct Settings {
     pub gateway_controllers: Vec<Arc<str>>,
     /// Whether an Ingress without any class is ours.
     pub serve_classless_ingress: bool,
+    /// Whether EndpointSlices may hold loopback addresses: yes where the operator wrote them into files on this host,
+    /// no where tenants write them (the API server refuses them too).
+    pub allow_loopback_endpoints: bool,
     /// Whether backends may point at names outside the cluster (Traefik's `allowExternalNameServices`).
     pub allow_external_names: bool,
     /// Whether objects may refer to middlewares of other namespaces (Traefik's `allowCrossNamespace`).
     pub allow_cross_namespace: bool,
     /// The time at which certificates are judged. Converters ask [`View::now`] instead, so that they are asked again.
     pub now: Timestamp,
+}
+
+impl Settings {
+    /// What holds for `--manifests` unless said otherwise: the entry points of Traefik's chart, our own classes and
+    /// those of the ingress controllers that are replaced, and Traefik's rules for everything else.
+    pub fn for_files(now: Timestamp) -> Self {
+        let entry_point = |name: &str, port, transport| EntryPoint {
+            name: name.into(),
+            socket: SocketKey { address: None, port },
+            transport,
+        };
+        Self {
+            entry_points: vec![entry_point("web", 80, Transport::Plain), entry_point("websecure", 443, Transport::Tls)],
+            ingress_controllers: ["postern.dev/ingress", "traefik.io/ingress-controller", "k8s.io/ingress-nginx"]
+                .map(Into::into)
+                .into(),
+            gateway_controllers: [
+                "postern.dev/gateway",
+                "traefik.io/gateway-controller",
+                "kgateway.dev/kgateway",
+                "gateway.envoyproxy.io/gatewayclass-controller",
+            ]
+            .map(Into::into)
+            .into(),
+            serve_classless_ingress: true,
+            allow_loopback_endpoints: true,
+            allow_external_names: false,
+            allow_cross_namespace: false,
+            now,
+        }
+    }
 }
 
 /// A socket with a name.
@@ -147,6 +183,28 @@ pub mod slot {
             text.push_str(&format!(";{key}={value}"));
         }
         ClusterId::new(text)
+    }
+
+    /// What a cluster's id says.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct ClusterRef<'a> {
+        /// Namespace of the Service.
+        pub namespace: &'a str,
+        /// Name of the Service.
+        pub name: &'a str,
+        /// A number, or a name.
+        pub port: &'a str,
+        /// What sets it apart from other users of the port.
+        pub variant: BTreeMap<&'a str, &'a str>,
+    }
+
+    /// Reads a cluster's id back.
+    pub fn parse_cluster(id: &ClusterId) -> Option<ClusterRef<'_>> {
+        let mut parts = id.as_str().split(';');
+        let (service, port) = parts.next()?.rsplit_once(':')?;
+        let (namespace, name) = service.split_once('/')?;
+        let variant = parts.map(|part| part.split_once('=')).collect::<Option<_>>()?;
+        Some(ClusterRef { namespace, name, port, variant })
     }
 
     /// `namespace/name` of a certificate or middleware slot.

@@ -38,6 +38,9 @@ pub struct ServiceSpec {
     /// Whether a client stays with one endpoint.
     #[serde(deserialize_with = "or_default")]
     pub session_affinity: SessionAffinity,
+    /// Address families, the preferred one first.
+    #[serde(deserialize_with = "or_default")]
+    pub ip_families: Vec<super::discovery::AddressType>,
     /// Which pods it has; only whether there is one matters (without it, endpoints are written by hand).
     #[serde(deserialize_with = "or_default")]
     pub selector: BTreeMap<Arc<str>, Arc<str>>,
@@ -58,7 +61,6 @@ pub struct ServiceSpec {
     health_check_node_port: Unused,
     publish_not_ready_addresses: Unused,
     session_affinity_config: Unused,
-    ip_families: Unused,
     ip_family_policy: Unused,
 }
 

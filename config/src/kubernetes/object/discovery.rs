@@ -49,10 +49,11 @@ pub struct Endpoint {
     /// State.
     #[serde(default, deserialize_with = "or_default")]
     pub conditions: Conditions,
+    /// The pod behind it: tells that two addresses of different families are one endpoint.
+    #[serde(default)]
+    pub target_ref: Option<TargetRef>,
     #[serde(default)]
     hostname: Unused,
-    #[serde(default)]
-    target_ref: Unused,
     #[serde(default)]
     node_name: Unused,
     #[serde(default)]
@@ -61,6 +62,21 @@ pub struct Endpoint {
     hints: Unused,
     #[serde(default)]
     deprecated_topology: Unused,
+}
+
+/// What is behind an endpoint.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TargetRef {
+    /// Name of the pod.
+    #[serde(deserialize_with = "or_default")]
+    pub name: Arc<str>,
+    kind: Unused,
+    namespace: Unused,
+    uid: Unused,
+    api_version: Unused,
+    field_path: Unused,
+    resource_version: Unused,
 }
 
 /// State of an endpoint.

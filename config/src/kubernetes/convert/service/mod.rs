@@ -1,0 +1,110 @@
+//! A Service and its EndpointSlices → cluster slots, one per port that somebody refers to.
+//!
+//! There is no way around the endpoints: a cluster address is never used, so that every choice is ours.
+
+mod endpoint;
+mod external;
+mod option;
+mod port;
+mod protocol;
+
+use super::{Contribution, Filled, Settings, object_id, slot};
+use crate::{
+    kubernetes::{
+        object::{
+            Item,
+            core::{Service, ServiceType},
+            discovery::EndpointSlice,
+        },
+        view::View,
+    },
+    model::{
+        cluster::{Cluster, ClusterSlot, Endpoint},
+        id::ClusterId,
+    },
+    report::Finding,
+};
+
+pub use port::{PortProblem, check};
+
+/// What is wrong with a Service by itself.
+pub fn object(item: &Item<Service>) -> Contribution {
+    let mut findings = option::read(item).1;
+    findings.extend(protocol::unknown(&item.body));
+    Contribution { findings, ..Contribution::default() }
+}
+
+/// What is wrong with an EndpointSlice by itself.
+pub fn slice(item: &Item<EndpointSlice>, settings: &Settings) -> Contribution {
+    Contribution { findings: endpoint::judge(item, settings), ..Contribution::default() }
+}
+
+/// Fills a cluster slot.
+pub fn cluster(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Filled<ClusterSlot> {
+    match fill(id, view, settings) {
+        Ok((cluster, findings)) => Filled { findings, ..Filled::new(ClusterSlot::Ready(cluster)) },
+        Err(reason) => Filled::new(ClusterSlot::Refused { reason: reason.into() }),
+    }
+}
+
+type Findings = Vec<(crate::model::id::ObjectId, Finding)>;
+
+fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster, Findings), String> {
+    let at = slot::parse_cluster(id).ok_or_else(|| format!("{id} is not a Service's port"))?;
+    let Some(service) = view.get::<Service>(at.namespace, at.name) else {
+        return Err(format!("Service {}/{} does not exist", at.namespace, at.name));
+    };
+    let (options, _) = option::read(service);
+    if let Some(reason) = options.closed {
+        return Err(format!("Service {}/{}: {reason}", at.namespace, at.name));
+    }
+    let port = port::find(&service.body, at.port)
+        .map_err(|problem| format!("Service {}/{}: {problem}", at.namespace, at.name))?;
+    let spoken = protocol::choose(&port, options.scheme, &at.variant)?;
+    let endpoints = endpoints(view, service, &port, spoken.is_http(), settings)?;
+    let mut findings = Findings::new();
+    if endpoints.is_empty() {
+        findings.push((object_id(&**service), no_endpoints(service, &port)));
+    }
+    let cluster = Cluster {
+        id: id.clone(),
+        endpoints,
+        protocol: spoken.protocol,
+        tls: spoken.tls,
+        balance: options.balance,
+        sticky: options.sticky.map(|sticky| sticky.cookie(at.namespace, at.name, at.port)),
+        health: options.health,
+        passive: options.passive,
+        pass_host: options.pass_host,
+        connect_timeout: options.connect_timeout,
+    };
+    Ok((cluster, findings))
+}
+
+fn endpoints(
+    view: &View<'_>,
+    service: &Item<Service>,
+    port: &port::Found<'_>,
+    http: bool,
+    settings: &Settings,
+) -> Result<Vec<Endpoint>, String> {
+    if service.body.spec.kind == ServiceType::ExternalName {
+        external::endpoints(view, service, port.number, settings)
+    } else {
+        Ok(endpoint::of_service(view, service, port.name, http, settings))
+    }
+}
+
+fn no_endpoints(service: &Item<Service>, port: &port::Found<'_>) -> Finding {
+    let name = if port.name.is_empty() { "without a name".to_owned() } else { format!("named {}", port.name) };
+    Finding::warning(
+        "spec.ports",
+        "NoEndpoints",
+        format!("port {} has no endpoint that serves; its routes answer 503", port.number),
+    )
+    .remedy(format!(
+        "an EndpointSlice with the label {}={} and a port {name} is wanted",
+        EndpointSlice::SERVICE_LABEL,
+        service.meta.name
+    ))
+}
