@@ -127,12 +127,21 @@ fn drop_connection_named(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    if upgrade && headers.contains_key(header::UPGRADE) {
+    if upgrade && is_upgrade_kept(headers) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
         headers.remove(header::CONNECTION);
         headers.remove(header::UPGRADE);
+        headers.remove("http2-settings");
     }
+}
+
+/// Upgrades to HTTP/2 end here: passed on, they would open a tunnel past every rule ("h2c smuggling").
+fn is_upgrade_kept(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(header::UPGRADE).iter().peekable();
+    let is_http2 = |token: &[u8]| token.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"h2"));
+    values.peek().is_some()
+        && !values.any(|value| value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(is_http2))
 }
 
 /// Fields that `Connection` may not name away: ours, and those that carry who the client is.
@@ -228,6 +237,16 @@ mod tests {
         let mut headers = map(&[("connection", "keep-alive"), ("upgrade", "h2c")]);
         drop_connection_named(&mut headers);
         assert_eq!(headers, HeaderMap::new());
+    }
+
+    #[test]
+    fn an_upgrade_to_http2_is_not_passed_on() {
+        for upgrade in ["h2c", "H2C", "websocket, h2c"] {
+            let mut headers =
+                map(&[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", upgrade), ("http2-settings", "AAMAAABk")]);
+            drop_connection_named(&mut headers);
+            assert_eq!(headers, HeaderMap::new(), "{upgrade}");
+        }
     }
 
     #[test]

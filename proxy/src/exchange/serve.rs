@@ -4,7 +4,7 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, Request, Response, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use postern_config::{
     model::{
@@ -73,6 +73,7 @@ struct Prepared {
 
 /// Cleans the head in place: host, path, forwarded fields.
 fn prepare(parts: &mut Parts, connection: &Connection, worker: &Worker) -> Result<Prepared, Failure> {
+    accept_connect(parts)?;
     let host = authority::take(parts)?;
     normalise_target(parts)?;
     let settings = &worker.shared.settings;
@@ -80,6 +81,26 @@ fn prepare(parts: &mut Parts, connection: &Connection, worker: &Worker) -> Resul
     let upgrade = parts.headers.contains_key(header::UPGRADE);
     forwarded::complete(&mut parts.headers, connection, &host, upgrade, &worker.shared.server_name);
     Ok(Prepared { host, client })
+}
+
+/// RFC 8441: an extended CONNECT for a WebSocket is routed, judged and forwarded as the GET upgrade that it stands for;
+/// `upstream` knows it by the protocol that stays among the extensions. No other CONNECT is served.
+fn accept_connect(parts: &mut Parts) -> Result<(), Failure> {
+    if parts.method != Method::CONNECT {
+        return Ok(());
+    }
+    match parts.extensions.get::<hyper::ext::Protocol>() {
+        Some(protocol) if protocol.as_str() == "websocket" => {
+            parts.method = Method::GET;
+            parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+            parts.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            Ok(())
+        }
+        _ => {
+            let reason = "CONNECT is served for WebSockets alone".to_owned();
+            Err(Failure::Refused { status: StatusCode::NOT_IMPLEMENTED, reason })
+        }
+    }
 }
 
 /// Leaves path and query alone in the URI, the path in its one form.
@@ -162,7 +183,7 @@ async fn run(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response<Bo
 }
 
 fn closed(reason: Arc<str>) -> Failure {
-    Failure::Closed { status: http::StatusCode::SERVICE_UNAVAILABLE, reason }
+    Failure::Closed { status: StatusCode::SERVICE_UNAVAILABLE, reason }
 }
 
 /// Runs what was decided for the answer, last decided first: the outermost has the last word.
