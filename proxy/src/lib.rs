@@ -10,8 +10,10 @@
 #![forbid(unsafe_code)]
 
 pub mod exchange;
+pub mod lifecycle;
 pub mod middleware;
 pub mod plan;
+pub mod protocol;
 pub mod respond;
 pub mod settings;
 pub mod telemetry;

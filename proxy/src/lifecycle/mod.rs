@@ -1,0 +1,3 @@
+//! Begin and end of the process: signals, draining, readiness. What is drained is known elsewhere.
+
+pub mod drain;

@@ -1,0 +1,89 @@
+//! HTTP/1 on hyper, behind the guard.
+
+use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, sync::Arc};
+
+use bytes::BytesMut;
+use http::{StatusCode, Version, header};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Accepted;
+use crate::{
+    exchange::{Body, Connection},
+    protocol::http1_guard::{Deadlines, Guard, HeadLimits, Link},
+    settings::Limits,
+    worker::Worker,
+};
+
+/// hyper keeps room for this many fields on its stack; a lower limit is set by asking for it.
+const FIELDS_ON_STACK: usize = 100;
+/// The most that hyper buffers in either direction, unless heads may be larger.
+const BUFFER: usize = 128 * 1024;
+
+/// Serves until the connection ends.
+pub(super) async fn serve<S, F, R>(accepted: Accepted<S>, early: BytesMut, worker: Rc<Worker>, service: F)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(http::Request<Incoming>, Rc<Connection>, Rc<Worker>) -> R + Clone + 'static,
+    R: Future<Output = http::Response<Body>> + 'static,
+{
+    let Accepted { stream, connection, mut ticket, .. } = accepted;
+    let link = Arc::new(Link::default());
+    let limits = &worker.shared.settings.limits;
+    let io = TokioIo::new(Guard::new(stream, early, head_limits(limits), deadlines(limits), link.clone()));
+    let builder = builder(limits);
+    let peer = connection.peer;
+    let answers = link.clone();
+    let call = service_fn(move |request: http::Request<Incoming>| {
+        let upgrade = request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE);
+        // Boxed, because hyper keeps room for one future in each connection, idle ones too.
+        let answer = Box::pin(service(request, connection.clone(), worker.clone()));
+        let link = answers.clone();
+        async move {
+            let response = answer.await;
+            if upgrade {
+                link.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut serving = pin!(builder.serve_connection(io, call).with_upgrades());
+    let mut told = false;
+    let ended = poll_fn(|cx| {
+        if !told && ticket.poll_started(cx).is_ready() {
+            told = true;
+            serving.as_mut().graceful_shutdown();
+        }
+        serving.as_mut().poll(cx)
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%peer, %error, "HTTP/1 connection ended early");
+    }
+    if let Some(offence) = link.offence() {
+        tracing::info!(%peer, %offence, "refused a malformed HTTP/1 message");
+    }
+}
+
+fn head_limits(limits: &Limits) -> HeadLimits {
+    HeadLimits { bytes: limits.header_bytes, fields: limits.header_count }
+}
+
+fn deadlines(limits: &Limits) -> Deadlines {
+    Deadlines { head: limits.header_deadline, idle: limits.idle, body: limits.body_idle }
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    // `header_read_timeout` would count idle time too, and `pipeline_flush` lifts the bound of the write buffer
+    // (`Buffered::can_buffer`): the guard keeps the time, and answers are flushed one by one.
+    builder
+        .header_read_timeout(None)
+        .half_close(true)
+        .max_header_size(limits.header_bytes)
+        .max_buf_size(BUFFER.max(limits.header_bytes.saturating_mul(2)));
+    if limits.header_count != FIELDS_ON_STACK {
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
