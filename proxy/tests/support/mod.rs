@@ -35,6 +35,7 @@ pub(crate) fn worker(settings: Settings) -> Rc<Worker> {
     let shared = Shared {
         plan: Arc::new(arc_swap::ArcSwap::from_pointee(Plan::default())),
         settings: Arc::new(settings),
+        server_name: http::HeaderValue::from_static("node"),
         live: Live::default(),
         metrics: Arc::new(Metrics::new(1)),
         offload: tokio::runtime::Handle::current(),
@@ -45,13 +46,8 @@ pub(crate) fn worker(settings: Settings) -> Rc<Worker> {
 /// A plaintext connection without addresses.
 pub(crate) fn connection() -> Rc<Connection> {
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    Rc::new(Connection {
-        peer: nowhere,
-        local: nowhere,
-        socket: SocketKey { address: None, port: 80 },
-        entry_point: "web".into(),
-        tls: None,
-    })
+    let socket = SocketKey { address: None, port: 80 };
+    Rc::new(Connection::new(nowhere, nowhere, socket, "web".into(), None))
 }
 
 /// Runs `test` where tasks may be local and time stands still until everybody waits.
