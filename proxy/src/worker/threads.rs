@@ -3,8 +3,8 @@
 use std::{future::Future, pin::Pin, rc::Rc, sync::Arc, thread};
 
 use tokio::{
+    runtime::{Builder, LocalOptions},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::LocalSet,
 };
 
 use super::{Shared, Worker};
@@ -70,14 +70,23 @@ impl Workers {
 
 impl Thread {
     fn start(index: usize, shared: Arc<Shared>, queue: access_log::Queue) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (tasks, receiver) = unbounded_channel();
+        let (built, result) = std::sync::mpsc::sync_channel(1);
         let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            let local = LocalSet::new();
-            let worker = Rc::new(Worker::new(index, shared, queue));
-            local.block_on(&runtime, take_tasks(receiver, worker));
+            // A local runtime polls its tasks itself: a `LocalSet` would put a second queue in between.
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let (runtime, outcome) = match runtime {
+                Ok(runtime) => (Some(runtime), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            drop(built.send(outcome));
+            if let Some(runtime) = runtime {
+                let worker = Rc::new(Worker::new(index, shared, queue));
+                runtime.block_on(take_tasks(receiver, worker));
+            }
             // What is still running once the channel has closed is dropped: draining was over before.
         })?;
+        result.recv().map_err(std::io::Error::other)??;
         Ok(Self { tasks, thread })
     }
 }
