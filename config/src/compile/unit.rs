@@ -89,7 +89,7 @@ impl Unit {
             }
             Self::OwnNames(id) => (Asks::of(convert::own_names(id, view, settings), None), Content::None),
             Self::Middleware(id) => filled(convert::middleware(id, view, settings), Content::Middleware),
-            Self::Certificate(id) => filled(convert::certificate(id, view, settings), Content::Certificate),
+            Self::Certificate(id) => filled(convert::certificate(id, view), Content::Certificate),
             Self::Cluster(id) => filled(convert::cluster(id, view, settings), Content::Cluster),
         })
     }

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     object::{Item, Kind, Object, Resource, discovery::EndpointSlice},
-    view::Read,
+    view::{Read, certificate_names},
 };
 use crate::{model::id::ObjectId, report::Origin};
 
@@ -146,5 +146,8 @@ pub fn touched(key: &Key, before: Option<&Object>, after: Option<&Object>) -> Ve
         vec![Read::One(key.clone()), Read::All(key.kind, Some(key.namespace.clone())), Read::All(key.kind, None)];
     let services = [before, after].into_iter().flatten().filter_map(service_of);
     reads.extend(services.map(|(namespace, service)| Read::Endpoints(namespace, service)));
+    if before.and_then(certificate_names) != after.and_then(certificate_names) {
+        reads.push(Read::CertificateNames(key.namespace.clone(), key.name.clone()));
+    }
     reads
 }

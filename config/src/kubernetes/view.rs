@@ -6,10 +6,14 @@ use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 use jiff::Timestamp;
 
 use super::{
-    convert::Settings,
-    object::{Item, Kind, Resource, discovery::EndpointSlice},
+    convert::{
+        Settings,
+        secret::{CertificateProblem, certificate_of},
+    },
+    object::{Item, Kind, Object, Resource, core::Secret, discovery::EndpointSlice},
     store::{Key, Store},
 };
+use crate::model::host::HostPattern;
 
 /// One question that was asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +24,8 @@ pub enum Read {
     All(Kind, Option<Arc<str>>),
     /// The EndpointSlices of this Service (namespace, name).
     Endpoints(Arc<str>, Arc<str>),
+    /// Which names the certificate in this Secret (namespace, name) has, if it is one; renewals change nothing.
+    CertificateNames(Arc<str>, Arc<str>),
     /// The time.
     Now,
 }
@@ -60,6 +66,18 @@ impl<'a> View<'a> {
         self.store.endpoints(namespace, service).collect()
     }
 
+    /// The names of the certificate in a Secret, or what is wrong with it; `None`: there is no such Secret. Cheaper
+    /// than [`View::get`] for objects of which many name one certificate, since a renewal asks none of them again.
+    pub fn certificate_names(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Result<&'a [HostPattern], &'a CertificateProblem>> {
+        self.reads.borrow_mut().insert(Read::CertificateNames(namespace.into(), name.into()));
+        let key = Key { kind: Kind::Secret, namespace: namespace.into(), name: name.into() };
+        certificate_names(self.store.get(&key)?)
+    }
+
     /// The time at which certificates are judged.
     pub fn now(&self, settings: &Settings) -> Timestamp {
         self.reads.borrow_mut().insert(Read::Now);
@@ -70,4 +88,10 @@ impl<'a> View<'a> {
     pub fn into_reads(self) -> BTreeSet<Read> {
         self.reads.into_inner()
     }
+}
+
+/// What [`View::certificate_names`] says of a Secret.
+pub(super) fn certificate_names(object: &Object) -> Option<Result<&[HostPattern], &CertificateProblem>> {
+    let certificate = certificate_of(Secret::of(object)?);
+    Some(certificate.as_ref().map(|certificate| certificate.names.as_slice()))
 }

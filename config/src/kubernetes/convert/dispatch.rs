@@ -1,6 +1,6 @@
 //! Which converter an object or a slot goes to: one arm per kind, one function per kind of slot.
 
-use super::{Contribution, Filled, Settings, service, slot};
+use super::{Contribution, Filled, Settings, ingress, secret, service, slot};
 use crate::{
     kubernetes::{
         object::{Kind, Object},
@@ -18,8 +18,9 @@ use crate::{
 /// What `object` contributes. Kinds that others refer to and that contribute nothing by themselves still pass here,
 /// so that what is wrong with them is said even while nobody refers to them.
 pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribution {
-    let _ = view;
     match object {
+        Object::Ingress(item) => ingress::convert(item, view, settings),
+        Object::Secret(item) => secret::object(item, view, settings),
         Object::Service(item) => service::object(item),
         Object::EndpointSlice(item) => service::slice(item, settings),
         _ => Contribution::default(),
@@ -28,8 +29,7 @@ pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribu
 
 /// What a certificate asks for that answers for its own names on every TLS entry point.
 pub fn own_names(id: &CertificateId, view: &View<'_>, settings: &Settings) -> Contribution {
-    let _ = (id, view, settings);
-    Contribution::default()
+    secret::own_names(id, view, settings)
 }
 
 /// The object that a certificate slot is made from.
@@ -63,9 +63,8 @@ pub fn cluster(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Filled<C
 }
 
 /// Fills a certificate slot.
-pub fn certificate(id: &CertificateId, view: &View<'_>, settings: &Settings) -> Filled<CertificateSlot> {
-    let _ = (view, settings);
-    Filled::new(CertificateSlot::Refused { reason: format!("{id} is not known").into() })
+pub fn certificate(id: &CertificateId, view: &View<'_>) -> Filled<CertificateSlot> {
+    secret::certificate(id, view)
 }
 
 /// Fills a middleware slot.

@@ -3,6 +3,8 @@
 
 pub mod annotation;
 mod dispatch;
+pub mod ingress;
+pub mod secret;
 pub mod service;
 
 pub use dispatch::{

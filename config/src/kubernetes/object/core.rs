@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 
-use super::field::{Bytes, Unused, merge, or_default};
+use super::field::{Bytes, Derived, Unused, merge, or_default};
+use crate::{kubernetes::convert::secret::CertificateProblem, model::certificate::Certificate};
 
 /// A Namespace: only its labels (in the metadata) matter.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -132,6 +133,8 @@ pub struct Secret {
     pub kind: Arc<str>,
     /// Decoded `data`, and `stringData`, which wins. Never printed.
     pub data: BTreeMap<Arc<str>, Bytes>,
+    /// The certificate in it; ask `convert::secret::certificate_of`.
+    pub(in crate::kubernetes) certificate: Derived<Result<Arc<Certificate>, CertificateProblem>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -149,7 +152,11 @@ struct RawSecret {
 
 impl From<RawSecret> for Secret {
     fn from(raw: RawSecret) -> Self {
-        Self { kind: raw.kind.unwrap_or_else(|| "Opaque".into()), data: merge(raw.data, raw.string_data) }
+        Self {
+            kind: raw.kind.unwrap_or_else(|| "Opaque".into()),
+            data: merge(raw.data, raw.string_data),
+            certificate: Derived::default(),
+        }
     }
 }
 

@@ -115,6 +115,34 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// What is computed of the rest of an object, once, when it is first asked for. Takes no part in comparisons.
+pub(in crate::kubernetes) struct Derived<T>(std::sync::OnceLock<T>);
+
+impl<T> Derived<T> {
+    /// The value, computed by `make` if nobody asked before.
+    pub(in crate::kubernetes) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        self.0.get_or_init(make)
+    }
+}
+
+impl<T> Default for Derived<T> {
+    fn default() -> Self {
+        Self(std::sync::OnceLock::new())
+    }
+}
+
+impl<T> PartialEq for Derived<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl<T> fmt::Debug for Derived<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(derived)")
+    }
+}
+
 /// Named contents, of which `plain` wins over `encoded`.
 pub(super) fn merge(
     encoded: BTreeMap<Arc<str>, Bytes>,

@@ -78,7 +78,7 @@ fn inside(view: &View<'_>, name: &str, number: u16, settings: &Settings) -> Resu
     if target.body.spec.kind == ServiceType::ExternalName {
         return Err(format!("externalName leads to Service {namespace}/{service}, which is of type ExternalName too"));
     }
-    let found = port::find(&target.body, &number.to_string())
+    let found = port::of_service(&target.body, &number.to_string())
         .map_err(|problem| format!("externalName leads to Service {namespace}/{service}: {problem}"))?;
     Ok(Some(endpoint::of_service(view, target, found.name, true, settings)))
 }

@@ -25,7 +25,7 @@ use crate::{
     report::Finding,
 };
 
-pub use port::{PortProblem, check};
+pub use port::{Found, PortProblem, find};
 
 /// What is wrong with a Service by itself.
 pub fn object(item: &Item<Service>) -> Contribution {
@@ -58,7 +58,7 @@ fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster
     if let Some(reason) = options.closed {
         return Err(format!("Service {}/{}: {reason}", at.namespace, at.name));
     }
-    let port = port::find(&service.body, at.port)
+    let port = port::of_service(&service.body, at.port)
         .map_err(|problem| format!("Service {}/{}: {problem}", at.namespace, at.name))?;
     let spoken = protocol::choose(&port, options.scheme, &at.variant)?;
     let endpoints = endpoints(view, service, &port, spoken.is_http(), settings)?;
@@ -84,7 +84,7 @@ fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster
 fn endpoints(
     view: &View<'_>,
     service: &Item<Service>,
-    port: &port::Found<'_>,
+    port: &Found<'_>,
     http: bool,
     settings: &Settings,
 ) -> Result<Vec<Endpoint>, String> {
@@ -95,7 +95,7 @@ fn endpoints(
     }
 }
 
-fn no_endpoints(service: &Item<Service>, port: &port::Found<'_>) -> Finding {
+fn no_endpoints(service: &Item<Service>, port: &Found<'_>) -> Finding {
     let name = if port.name.is_empty() { "without a name".to_owned() } else { format!("named {}", port.name) };
     Finding::warning(
         "spec.ports",

@@ -9,13 +9,20 @@ use crate::kubernetes::{
 
 /// A port that was found.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Found<'a> {
+pub struct Found<'a> {
     /// Name, by which EndpointSlices know it; empty where it has none.
-    pub(super) name: &'a str,
+    pub name: &'a str,
     /// Number.
-    pub(super) number: u16,
+    pub number: u16,
     /// What is spoken, if it is said.
-    pub(super) app_protocol: Option<&'a str>,
+    pub app_protocol: Option<&'a str>,
+}
+
+impl Found<'_> {
+    /// Whether Traefik would speak TLS to it without being asked.
+    pub fn suggests_tls(&self) -> bool {
+        self.number == 443 || self.name.starts_with("https")
+    }
 }
 
 /// Why a reference to a Service's port leads nowhere.
@@ -37,16 +44,16 @@ pub enum PortProblem {
     NotTcp(String),
 }
 
-/// Whether `namespace/name` has a TCP port `port` (a number, or a name).
-pub fn check(view: &View<'_>, namespace: &str, name: &str, port: &str) -> Result<(), PortProblem> {
+/// The TCP port `wanted` (a number, or a name) of Service `namespace/name`.
+pub fn find<'a>(view: &View<'a>, namespace: &str, name: &str, wanted: &str) -> Result<Found<'a>, PortProblem> {
     match view.get::<Service>(namespace, name) {
-        Some(service) => find(&service.body, port).map(|_| ()),
+        Some(service) => of_service(&service.body, wanted),
         None => Err(PortProblem::NoService(format!("{namespace}/{name}"))),
     }
 }
 
 /// The port `wanted` (a number, or a name). An ExternalName Service need not list its ports.
-pub(super) fn find<'a>(service: &'a Service, wanted: &str) -> Result<Found<'a>, PortProblem> {
+pub(super) fn of_service<'a>(service: &'a Service, wanted: &str) -> Result<Found<'a>, PortProblem> {
     let number = wanted.parse::<u16>().ok();
     let fits = |name: &Arc<str>, port| number.map_or(**name == *wanted, |number| number == port);
     let fitting = || service.spec.ports.iter().filter(|port| fits(&port.name, port.port));
