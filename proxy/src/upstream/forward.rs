@@ -1,0 +1,435 @@
+//! The whole of forwarding one request: which backend, which endpoint, again when that is safe, and the answer made
+//! fit for the client.
+
+use std::{net::IpAddr, rc::Rc, sync::Arc};
+
+use http::{HeaderValue, Method, Response, header, request::Parts};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use postern_config::model::{
+    cluster::Protocol,
+    route::{Backend, Forward, Target, Timeouts},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    attempt::{Answered, Attempt, Broken, FirstByte, Lease, Needs},
+    balance::share,
+    body::{self, Held, Return, Tracked},
+    cluster::{Asking, Chosen, Cluster, Member, Ready},
+    head::{self, Outgoing},
+    live::InFlight,
+    pool::Keep,
+    retry::{Policy, Trouble},
+    sticky,
+    upgrade::Upgrade,
+};
+use crate::{
+    exchange::{Body, Exchange, FilterSite, Flow, filter},
+    plan::Plan,
+    respond::Failure,
+    settings::UpstreamDefaults,
+    telemetry::access_log::Record,
+    worker::Worker,
+};
+
+/// Endpoints that are tried one after the other because nobody listens there.
+const MOST_REFUSED: usize = 16;
+
+/// Forwards `exchange` as `forward` says and returns the backend's answer, hop-by-hop fields removed. A request that
+/// may be repeated is, while another endpoint lives. Upgrades are wired up here: when the backend answers 101, the
+/// two connections are joined.
+///
+/// `exchange.parts` keeps the head as it was sent; its body is gone.
+pub async fn forward(
+    exchange: &mut Exchange,
+    forward: &Forward,
+    worker: &Rc<Worker>,
+) -> Result<Response<Body>, Failure> {
+    let plan = exchange.plan.clone();
+    let (at, backend) = choose_backend(forward, worker)?;
+    for (index, filter) in backend.filters.iter().enumerate() {
+        if let Flow::Answer(response) = filter::run(filter, FilterSite::Backend(at, index), exchange) {
+            return Ok(response);
+        }
+    }
+    let cluster = resolve(&plan, forward, backend)?;
+    let upgrade = Upgrade::take(&mut exchange.parts)?;
+    head::clean_request(&mut exchange.parts.headers);
+    if let Some(upgrade) = &upgrade {
+        upgrade.ask(&mut exchange.parts);
+    }
+    let settings = &worker.shared.settings;
+    if !settings.trust.not_append_forwarded_for {
+        head::append_forwarded_for(&mut exchange.parts.headers, &exchange.connection.peer_text);
+    }
+    let sending = Sending {
+        cluster,
+        worker,
+        parts: &exchange.parts,
+        authority: &exchange.authority,
+        client: Some(exchange.client),
+        policy: Policy::new(forward.retry.as_ref(), &settings.upstream),
+        first_byte: first_byte(&forward.timeouts, &settings.upstream),
+        deadline: deadline(&forward.timeouts, &settings.upstream, exchange.started),
+        http1: upgrade.is_some(),
+    };
+    sending.run(std::mem::take(&mut exchange.body), upgrade, &mut exchange.record).await
+}
+
+/// Which of a rule's backends a request falls to.
+pub(super) fn choose_backend<'f>(forward: &'f Forward, worker: &Worker) -> Result<(usize, &'f Backend), Failure> {
+    let none = || Failure::Unresolved { status: forward.unresolved, reason: "no backend has a weight".into() };
+    let at = match &*forward.backends {
+        [only] if only.weight > 0 => 0,
+        backends => {
+            let weights = backends.iter().map(|backend| backend.weight);
+            share::pick(weights, worker.upstream.shares.next()).ok_or_else(none)?
+        }
+    };
+    forward.backends.get(at).map(|backend| (at, backend)).ok_or_else(none)
+}
+
+/// The cluster behind a backend.
+pub(super) fn resolve<'p>(plan: &'p Plan, forward: &Forward, backend: &Backend) -> Result<&'p Ready, Failure> {
+    let unresolved = |reason: Arc<str>| Failure::Unresolved { status: forward.unresolved, reason };
+    match &backend.target {
+        Target::Invalid { reason } => Err(unresolved(reason.clone())),
+        Target::Cluster(id) => {
+            let cluster = plan.clusters.get(id);
+            let cluster = cluster.ok_or_else(|| unresolved(format!("cluster {id} is not there").into()))?;
+            Cluster::ready(cluster).map_err(|reason| unresolved(reason.clone()))
+        }
+    }
+}
+
+fn first_byte(timeouts: &Timeouts, defaults: &UpstreamDefaults) -> FirstByte {
+    match timeouts.backend_request {
+        Some(limit) if limit.is_zero() => FirstByte::Unlimited,
+        Some(limit) => FirstByte::FromStart(limit),
+        None if defaults.first_byte.is_zero() => FirstByte::Unlimited,
+        None => FirstByte::FromRequestEnd(defaults.first_byte),
+    }
+}
+
+fn deadline(timeouts: &Timeouts, defaults: &UpstreamDefaults, started: Instant) -> Option<Instant> {
+    let limit = timeouts.request.unwrap_or(defaults.request);
+    (!limit.is_zero()).then(|| started + limit)
+}
+
+/// A request on its way to a cluster.
+pub(super) struct Sending<'a> {
+    pub(super) cluster: &'a Ready,
+    pub(super) worker: &'a Worker,
+    pub(super) parts: &'a Parts,
+    pub(super) authority: &'a HeaderValue,
+    pub(super) client: Option<IpAddr>,
+    pub(super) policy: Policy<'a>,
+    pub(super) first_byte: FirstByte,
+    /// When the answer must be complete.
+    pub(super) deadline: Option<Instant>,
+    /// Whether only HTTP/1.1 will do.
+    pub(super) http1: bool,
+}
+
+/// An answer that will be passed on.
+struct Accepted {
+    answered: Answered,
+    chosen: Chosen,
+    in_flight: Option<InFlight>,
+}
+
+impl Sending<'_> {
+    /// Sends it, again where that is safe, until an answer can be passed on.
+    pub(super) async fn run(
+        self,
+        body: Body,
+        upgrade: Option<Upgrade>,
+        record: &mut Record,
+    ) -> Result<Response<Body>, Failure> {
+        let accepted = match self.deadline {
+            None => self.try_endpoints(body, record).await,
+            Some(at) => {
+                timeout_at(at, self.try_endpoints(body, record)).await.unwrap_or(Err(Failure::TimedOut("request")))
+            }
+        };
+        self.finish(accepted?, upgrade)
+    }
+
+    async fn try_endpoints(&self, body: Body, record: &mut Record) -> Result<Accepted, Failure> {
+        let mut payload = Payload::new(body, &self.parts.method, self.needs_tracking());
+        let mut tries = Tries::new(self);
+        loop {
+            let Some(chosen) = tries.next() else { return Err(tries.exhausted()) };
+            let Some(member) = self.cluster.members.get(chosen.index) else { return Err(Failure::NoEndpoints) };
+            let in_flight = self.cluster.counts_in_flight().then(|| InFlight::new(&member.state));
+            let tried = self.attempt(member, tries.fresh, &mut payload, record).await;
+            let broken = match tried {
+                Ok(answered) => {
+                    record.endpoint = Some(answered.lease.address());
+                    record.origin_duration = answered.took;
+                    let trouble = Trouble::Status(answered.response.status());
+                    let again = self.policy.is_retried(answered.response.status())
+                        && trouble.may_repeat(&self.parts.method, payload.is_intact())
+                        && tries.charge(chosen);
+                    if !again {
+                        return Ok(Accepted { answered, chosen, in_flight });
+                    }
+                    None
+                }
+                Err(broken) => Some(broken),
+            };
+            drop(in_flight);
+            if let Some(broken) = broken {
+                self.judge(member, &broken);
+                payload.put_back(broken.returned);
+                tries.failed(chosen, broken.trouble, broken.reused, broken.failure, payload.is_intact())?;
+            }
+            record.retries += 1;
+            self.cluster.live.count_retry();
+            if let Some(backoff) = self.policy.backoff().filter(|_| tries.pauses) {
+                tokio::time::sleep(backoff).await;
+            }
+        }
+    }
+
+    /// Whether more must be known of a request's body than hyper says.
+    fn needs_tracking(&self) -> bool {
+        self.cluster.protocol == Protocol::Http2
+            || self.cluster.tls.is_some()
+            || matches!(self.first_byte, FirstByte::FromRequestEnd(_))
+    }
+
+    async fn attempt(
+        &self,
+        member: &Member,
+        fresh: bool,
+        payload: &mut Payload,
+        record: &mut Record,
+    ) -> Result<Answered, Broken> {
+        let home = self.cluster.home(member);
+        let name = self.worker.upstream.pools.open(home, &member.state, self.cluster.id.as_str());
+        record.cluster = Some(name);
+        let authority = if self.cluster.pass_host { self.authority } else { &member.host };
+        let attempt = Attempt {
+            cluster: self.cluster,
+            member,
+            worker: self.worker,
+            home,
+            outgoing: Outgoing::new(self.parts, authority),
+            needs: Needs { http1: self.http1, fresh },
+            first_byte: self.first_byte,
+        };
+        let (body, tracked) = payload.take();
+        attempt.run(body, tracked.as_ref()).await
+    }
+
+    fn judge(&self, member: &Member, broken: &Broken) {
+        if broken.trouble.is_endpoints_fault(broken.reused) {
+            member.state.failed(&self.cluster.passive, self.worker.shared.live.upstream.now());
+        }
+    }
+
+    /// Makes an answer fit for the client.
+    fn finish(&self, accepted: Accepted, upgrade: Option<Upgrade>) -> Result<Response<Body>, Failure> {
+        let Accepted { answered, chosen, in_flight } = accepted;
+        let Answered { response, lease, .. } = answered;
+        let most_fields = self.worker.shared.settings.limits.response_header_count;
+        head::check_answer(&response, upgrade.is_some(), most_fields)
+            .map_err(|bad| Failure::BackendBroke(format!("its answer is refused: {bad}")))?;
+        let Some(member) = self.cluster.members.get(chosen.index) else { return Err(Failure::NoEndpoints) };
+        member.state.succeeded();
+        if chosen.aside {
+            super::health::passive::revived(&member.state);
+        }
+        let mut response = match upgrade {
+            Some(upgrade) if upgrade.is_granted(&response) => {
+                upgrade.join(response, in_flight, self.worker.shared.settings.limits.body_idle)?
+            }
+            Some(upgrade) => {
+                upgrade.check_refusal(&response)?;
+                self.pass_on(response, member, lease, in_flight)
+            }
+            None => self.pass_on(response, member, lease, in_flight),
+        };
+        self.stick(&mut response, member, chosen);
+        Ok(response)
+    }
+
+    fn pass_on(
+        &self,
+        mut response: Response<Incoming>,
+        member: &Member,
+        lease: Lease,
+        in_flight: Option<InFlight>,
+    ) -> Response<Body> {
+        head::clean_answer(&mut response);
+        let mut held = Held { in_flight, deadline: self.deadline, ..Held::default() };
+        match lease {
+            Lease::Http2(stream) => held.stream = Some(stream),
+            Lease::Http1(idle) => {
+                let (home, pools) = (self.cluster.home(member), &self.worker.upstream.pools);
+                let keep = Keep::from(&self.worker.shared.settings.upstream);
+                // Ready means that hyper has read the whole answer: small ones need no watching.
+                if idle.sender.is_ready() {
+                    pools.give_back(home, idle, keep);
+                } else {
+                    held.on_end = Some(Return { pools: pools.clone(), home, idle, keep });
+                }
+            }
+        }
+        let (parts, incoming) = response.into_parts();
+        Response::from_parts(parts, body::answer(incoming, held))
+    }
+
+    /// Makes the client stay with the endpoint, unless it did already.
+    fn stick(&self, response: &mut Response<Body>, member: &Member, chosen: Chosen) {
+        let Some(cookie) = &self.cluster.sticky else { return };
+        if self.cluster.stuck_to(&self.parts.headers) == Some(chosen.index) {
+            return;
+        }
+        if let Some(value) = sticky::set_cookie(cookie, &member.name) {
+            response.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+}
+
+/// A request's body between tries.
+enum Payload {
+    /// There is none: it can be sent as often as needed.
+    Empty,
+    /// It can be sent again while nobody has read of it.
+    Tracked(Tracked),
+    /// It can be sent, and is gone then unless it comes back.
+    Once(Option<Body>),
+}
+
+impl Payload {
+    fn new(body: Body, method: &Method, track: bool) -> Self {
+        if body.is_end_stream() {
+            Self::Empty
+        } else if track || Trouble::Reset.may_repeat(method, true) {
+            Self::Tracked(Tracked::new(body))
+        } else {
+            Self::Once(Some(body))
+        }
+    }
+
+    fn take(&mut self) -> (Body, Option<Tracked>) {
+        match self {
+            Self::Empty => (Body::Empty, None),
+            Self::Tracked(tracked) => {
+                tracked.renew();
+                (tracked.body(), Some(tracked.clone()))
+            }
+            Self::Once(body) => (body.take().unwrap_or_default(), None),
+        }
+    }
+
+    fn put_back(&mut self, returned: Option<Body>) {
+        if let Self::Once(body) = self
+            && returned.is_some()
+        {
+            *body = returned;
+        }
+    }
+
+    fn is_intact(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Tracked(tracked) => tracked.is_untouched(),
+            Self::Once(body) => body.is_some(),
+        }
+    }
+}
+
+/// What was tried, and what may be.
+struct Tries<'a> {
+    sending: &'a Sending<'a>,
+    tried: Vec<usize>,
+    left: u32,
+    /// Whether an endpoint may be tried once more when all have been.
+    again: bool,
+    /// Whether the next try needs a connection of its own.
+    fresh: bool,
+    /// Whether the route's pause is due before the next try.
+    pauses: bool,
+    last: Option<Failure>,
+}
+
+impl<'a> Tries<'a> {
+    fn new(sending: &'a Sending<'a>) -> Self {
+        let left = sending.policy.attempts;
+        Self { sending, tried: Vec::new(), left, again: false, fresh: false, pauses: false, last: None }
+    }
+
+    fn next(&mut self) -> Option<Chosen> {
+        if let Some(chosen) = self.choose() {
+            return Some(chosen);
+        }
+        if !std::mem::take(&mut self.again) || self.tried.is_empty() {
+            return None;
+        }
+        self.tried.clear();
+        self.fresh = true;
+        self.choose()
+    }
+
+    fn choose(&self) -> Option<Chosen> {
+        let Sending { cluster, worker, .. } = *self.sending;
+        let asking =
+            Asking { client: self.sending.client, uri: &self.sending.parts.uri, headers: &self.sending.parts.headers };
+        let (random, live) = (worker.upstream.random(), &worker.shared.live.upstream);
+        worker
+            .upstream
+            .with_cursor(cluster.live.key(), |cursor| cluster.choose(asking, cursor, random, live, &self.tried))
+    }
+
+    /// What the client is told when no endpoint is left.
+    fn exhausted(self) -> Failure {
+        self.last.unwrap_or(Failure::NoEndpoints)
+    }
+
+    /// Notes a failed try; an error when it was the last.
+    fn failed(
+        &mut self,
+        chosen: Chosen,
+        trouble: Trouble,
+        reused: bool,
+        failure: Failure,
+        intact: bool,
+    ) -> Result<(), Failure> {
+        if !trouble.may_repeat(&self.sending.parts.method, intact) {
+            return Err(failure);
+        }
+        self.pauses = false;
+        if trouble == Trouble::NotSent && reused {
+            // The connection had been idle for too long: that says nothing of the endpoint, nor does it cost a try.
+            return Ok(());
+        }
+        if trouble.is_free() {
+            if self.tried.len() >= MOST_REFUSED {
+                return Err(failure);
+            }
+            self.tried.push(chosen.index);
+        } else if !self.charge(chosen) {
+            return Err(failure);
+        }
+        self.last = Some(failure);
+        Ok(())
+    }
+
+    /// Pays for one more try, if the policy and the cluster's budget allow it.
+    fn charge(&mut self, chosen: Chosen) -> bool {
+        let Sending { cluster, worker, .. } = *self.sending;
+        let percent = worker.shared.settings.upstream.retry_budget_percent;
+        if self.left == 0 || !cluster.live.withdraw(worker.shared.live.upstream.now(), percent) {
+            return false;
+        }
+        self.left -= 1;
+        self.tried.push(chosen.index);
+        self.again = true;
+        self.pauses = true;
+        true
+    }
+}
