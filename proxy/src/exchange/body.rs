@@ -1,13 +1,17 @@
 //! Message bodies on the request path: streamed, never collected unless a feature asks for it.
 
 use std::{
+    cell::Cell,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+
+use super::completion::Watched;
 
 /// Why a body ended early. Boxed, because it is only ever logged or turned into an aborted message.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -22,6 +26,10 @@ pub enum Body {
     Full(Bytes),
     /// Straight from the other side.
     Incoming(Incoming),
+    /// From the client, its bytes counted.
+    Counted(Incoming, Rc<Cell<u64>>),
+    /// To the client, its bytes counted and its end noted.
+    Watched(Box<Watched>),
     /// Wrapped or transformed.
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
 }
@@ -50,6 +58,16 @@ impl http_body::Body for Body {
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
             Self::Incoming(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
+            Self::Counted(incoming, count) => {
+                let polled = Pin::new(incoming).poll_frame(cx);
+                if let Poll::Ready(Some(Ok(frame))) = &polled
+                    && let Some(data) = frame.data_ref()
+                {
+                    count.set(count.get() + data.len() as u64);
+                }
+                polled.map_err(Into::into)
+            }
+            Self::Watched(watched) => watched.poll_frame(cx),
             Self::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -58,7 +76,8 @@ impl http_body::Body for Body {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
-            Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::Incoming(incoming) | Self::Counted(incoming, _) => incoming.is_end_stream(),
+            Self::Watched(watched) => watched.is_end_stream(),
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -67,7 +86,8 @@ impl http_body::Body for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Incoming(incoming) => incoming.size_hint(),
+            Self::Incoming(incoming) | Self::Counted(incoming, _) => incoming.size_hint(),
+            Self::Watched(watched) => watched.size_hint(),
             Self::Boxed(body) => body.size_hint(),
         }
     }

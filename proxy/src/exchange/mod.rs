@@ -2,6 +2,7 @@
 
 mod authority;
 mod body;
+mod completion;
 pub mod filter;
 pub mod forwarded;
 pub mod normalise;
@@ -25,7 +26,7 @@ pub use body::{Body, BodyError};
 pub use serve::serve;
 
 use crate::{
-    telemetry::access_log::Record,
+    telemetry::{access_log::Record, metrics::EntryPointIndex},
     worker::{PlanRef, Worker},
 };
 
@@ -44,6 +45,8 @@ pub struct Connection {
     pub tls: Option<TlsSession>,
     /// `peer`'s address as forwarded headers spell it, made once per connection.
     pub peer_text: HeaderValue,
+    /// The entry point's place in the metrics.
+    pub metrics: EntryPointIndex,
 }
 
 impl Connection {
@@ -57,7 +60,13 @@ impl Connection {
     ) -> Self {
         let text = peer.ip().to_canonical().to_string();
         let peer_text = HeaderValue::try_from(text).expect("an address is a valid header value");
-        Self { peer, local, socket, entry_point, tls, peer_text }
+        Self { peer, local, socket, entry_point, tls, peer_text, metrics: EntryPointIndex::default() }
+    }
+
+    /// The same, counted under `index`; without it under `other`.
+    #[must_use]
+    pub fn counted_as(self, index: EntryPointIndex) -> Self {
+        Self { metrics: index, ..self }
     }
 }
 

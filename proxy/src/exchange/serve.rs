@@ -13,36 +13,60 @@ use postern_config::{
     },
     snapshot::{Listener, RequestKey, SniAction, SniEntry},
 };
-use tokio::time::Instant;
 
 use super::{
-    Body, Connection, Exchange, FilterSite, Flow, RequestHost, ResponseStep, authority, filter, forwarded, normalise,
+    Body, Connection, Exchange, FilterSite, Flow, RequestHost, ResponseStep, authority,
+    completion::Completion, filter, forwarded, normalise,
 };
 use crate::{
     middleware::Slot,
     plan::Plan,
-    respond::{self, Failure},
-    telemetry::access_log::Record,
+    respond::Failure,
     upstream,
-    worker::Worker,
+    worker::{PlanRef, Worker},
 };
 
-/// Answers one request.
+/// Answers one request. Whatever becomes of it is counted and logged when the answer has ended.
 pub async fn serve(request: Request<Incoming>, connection: Rc<Connection>, worker: Rc<Worker>) -> Response<Body> {
-    let started = Instant::now();
     let (mut parts, body) = request.into_parts();
-    let prepared = match prepare(&mut parts, &connection, &worker) {
-        Ok(prepared) => prepared,
-        Err(failure) => return refuse(&failure, &parts.headers),
+    let mut completion = Completion::begin(&parts, &connection, &worker);
+    let response = match admit(&mut parts, &connection, &worker) {
+        Ok(admitted) => answer(admitted, parts, body, connection, &worker, &mut completion).await,
+        Err(failure) => completion.fail(&failure, &parts.headers),
     };
+    completion.watch(response)
+}
+
+/// A request that has a rule.
+struct Admitted {
+    prepared: Prepared,
+    plan: PlanRef,
+    rule: Arc<Rule>,
+}
+
+/// Cleans the head and finds its rule.
+fn admit(parts: &mut Parts, connection: &Connection, worker: &Worker) -> Result<Admitted, Failure> {
+    let prepared = prepare(parts, connection, worker)?;
     let plan = worker.plan();
-    let rule = match choose(&plan, &parts, &prepared, &connection) {
-        Ok(rule) => rule,
-        Err(failure) => return refuse(&failure, &parts.headers),
-    };
+    let rule = choose(&plan, parts, &prepared, connection)?;
+    Ok(Admitted { prepared, plan, rule })
+}
+
+/// Runs the rule and finishes its answer.
+async fn answer(
+    admitted: Admitted,
+    parts: Parts,
+    body: Incoming,
+    connection: Rc<Connection>,
+    worker: &Rc<Worker>,
+    completion: &mut Completion,
+) -> Response<Body> {
+    let Admitted { prepared, plan, rule } = admitted;
+    completion.rule = Some(rule.clone());
+    completion.client = prepared.client;
     let mut exchange = Exchange {
         parts,
-        body: Body::Incoming(body),
+        body: completion.count(body),
         authority: prepared.host.written,
         host: prepared.host.name,
         client: prepared.client,
@@ -50,18 +74,17 @@ pub async fn serve(request: Request<Incoming>, connection: Rc<Connection>, worke
         connection,
         plan,
         rule,
-        started,
-        record: Box::default(),
+        started: completion.started(),
+        record: std::mem::take(&mut completion.record),
         response_steps: Vec::new(),
     };
-    let mut response = match run(&mut exchange, &worker).await {
+    let outcome = run(&mut exchange, worker).await;
+    completion.record = std::mem::take(&mut exchange.record);
+    let mut response = match outcome {
         Ok(response) => response,
-        Err(failure) => {
-            note(&mut exchange.record, &failure);
-            respond::answer(&failure, &exchange.parts.headers)
-        }
+        Err(failure) => completion.fail(&failure, &exchange.parts.headers),
     };
-    finish(&mut exchange, &mut response, &worker);
+    finish(&mut exchange, &mut response, worker);
     response
 }
 
@@ -212,13 +235,4 @@ fn filter_at(rule: &Rule, site: FilterSite) -> Option<&Filter> {
             Outcome::Closed { .. } => None,
         },
     }
-}
-
-fn refuse(failure: &Failure, headers: &HeaderMap) -> Response<Body> {
-    respond::answer(failure, headers)
-}
-
-fn note(record: &mut Record, failure: &Failure) {
-    record.reason = Some(failure.reason());
-    record.detail = Some(failure.to_string());
 }
