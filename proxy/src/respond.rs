@@ -106,7 +106,12 @@ impl Failure {
 
 /// The answer to a request with `headers` that failed with `failure`.
 pub fn answer(failure: &Failure, headers: &HeaderMap) -> Response<Body> {
-    if is_grpc(headers) { grpc(failure) } else { plain(failure.status()) }
+    answer_as(failure, is_grpc(headers))
+}
+
+/// The answer to a request of which it is known whether it speaks gRPC.
+pub fn answer_as(failure: &Failure, grpc_request: bool) -> Response<Body> {
+    if grpc_request { grpc(failure) } else { plain(failure.status()) }
 }
 
 /// A text answer that holds the status' name.

@@ -37,6 +37,7 @@ pub(super) struct Completion {
     pub(super) record: Box<Record>,
     started: Instant,
     protocol: Protocol,
+    grpc: bool,
     bytes_in: Rc<Cell<u64>>,
     bytes_out: u64,
     status: StatusCode,
@@ -58,6 +59,7 @@ impl Completion {
             record,
             started: Instant::now(),
             protocol: protocol(parts),
+            grpc: respond::is_grpc(&parts.headers),
             bytes_in: Rc::default(),
             bytes_out: 0,
             status: StatusCode::OK,
@@ -76,13 +78,13 @@ impl Completion {
     }
 
     /// The answer to `failure`, which is counted and kept for the log.
-    pub(super) fn fail(&mut self, failure: &Failure, headers: &HeaderMap) -> Response<Body> {
+    pub(super) fn fail(&mut self, failure: &Failure) -> Response<Body> {
         self.worker.metrics().failed(failure);
         self.record.reason = Some(failure.reason());
         if self.worker.access_log.is_on() {
             self.record.detail = Some(failure.to_string());
         }
-        respond::answer(failure, headers)
+        respond::answer_as(failure, self.grpc)
     }
 
     /// Makes the end of `response` the end of the exchange.
@@ -102,11 +104,6 @@ impl Drop for Completion {
         let bytes_in = self.bytes_in.get();
         let protocol = if self.status == StatusCode::SWITCHING_PROTOCOLS { Protocol::Upgrade } else { self.protocol };
         shard.request(self.connection.metrics, protocol, self.status, duration, bytes_in, self.bytes_out);
-        if self.worker.shared.settings.metrics_routes
-            && let Some(rule) = &self.rule
-        {
-            shard.routes.request(&rule.source.object, self.status);
-        }
         if !self.worker.access_log.is_on() {
             return;
         }

@@ -4,7 +4,7 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use postern_config::{
     model::{
@@ -15,8 +15,8 @@ use postern_config::{
 };
 
 use super::{
-    Body, Connection, Exchange, FilterSite, Flow, RequestHost, ResponseStep, authority,
-    completion::Completion, filter, forwarded, normalise,
+    Body, Connection, Exchange, FilterSite, Flow, RequestHost, ResponseStep, authority, completion::Completion, filter,
+    forwarded, normalise,
 };
 use crate::{
     middleware::Slot,
@@ -32,7 +32,7 @@ pub async fn serve(request: Request<Incoming>, connection: Rc<Connection>, worke
     let mut completion = Completion::begin(&parts, &connection, &worker);
     let response = match admit(&mut parts, &connection, &worker) {
         Ok(admitted) => answer(admitted, parts, body, connection, &worker, &mut completion).await,
-        Err(failure) => completion.fail(&failure, &parts.headers),
+        Err(failure) => completion.fail(&failure),
     };
     completion.watch(response)
 }
@@ -82,7 +82,7 @@ async fn answer(
     completion.record = std::mem::take(&mut exchange.record);
     let mut response = match outcome {
         Ok(response) => response,
-        Err(failure) => completion.fail(&failure, &exchange.parts.headers),
+        Err(failure) => completion.fail(&failure),
     };
     finish(&mut exchange, &mut response, worker);
     response
