@@ -1,6 +1,6 @@
 //! Which converter an object or a slot goes to: one arm per kind, one function per kind of slot.
 
-use super::{Contribution, Filled, Settings, ingress, secret, service, slot};
+use super::{Contribution, Filled, Settings, gateway, ingress, secret, service, slot};
 use crate::{
     kubernetes::{
         object::{Kind, Object},
@@ -23,7 +23,7 @@ pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribu
         Object::Secret(item) => secret::object(item, view, settings),
         Object::Service(item) => service::object(item),
         Object::EndpointSlice(item) => service::slice(item, settings),
-        _ => Contribution::default(),
+        _ => gateway::convert(object, view, settings),
     }
 }
 

@@ -2,7 +2,9 @@
 //! a [`Contribution`] out. Nothing here fails; what is wrong becomes a finding, and closes no more than itself.
 
 pub mod annotation;
+pub mod backend_tls;
 mod dispatch;
+mod gateway;
 pub mod ingress;
 pub mod secret;
 pub mod service;
@@ -178,7 +180,8 @@ pub mod slot {
     }
 
     /// Port `port` (a number, or a name) of Service `namespace/name`. `variant` sets apart users of one port that
-    /// must be reached differently, as `key=value` pairs (`protocol=h2c`, `tls=ns/gateway`); usually empty.
+    /// must be reached differently, as `key=value` pairs; usually empty. `protocol` is `h2c` for gRPC, `tcp` for bytes that a BackendTLSPolicy may wrap
+    /// in TLS, `tls` for bytes that are TLS already.
     pub fn cluster(namespace: &str, name: &str, port: &str, variant: &BTreeMap<&str, String>) -> ClusterId {
         let mut text = format!("{namespace}/{name}:{port}");
         for (key, value) in variant {

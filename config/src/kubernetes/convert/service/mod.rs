@@ -8,7 +8,7 @@ mod option;
 mod port;
 mod protocol;
 
-use super::{Contribution, Filled, Settings, object_id, slot};
+use super::{Contribution, Filled, Settings, backend_tls, object_id, slot};
 use crate::{
     kubernetes::{
         object::{
@@ -60,7 +60,12 @@ fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster
     }
     let port = port::of_service(&service.body, at.port)
         .map_err(|problem| format!("Service {}/{}: {problem}", at.namespace, at.name))?;
-    let spoken = protocol::choose(&port, options.scheme, &at.variant)?;
+    let mut spoken = protocol::choose(&port, options.scheme, &at.variant)?;
+    if at.variant.get("protocol") != Some(&"tls") {
+        // A policy has the last word on TLS, and one that cannot be honoured closes the backend.
+        let policy = backend_tls::upstream(view, at.namespace, at.name, port.name).map_err(|why| why.to_string())?;
+        spoken.tls = policy.or(spoken.tls);
+    }
     let endpoints = endpoints(view, service, &port, spoken.is_http(), settings)?;
     let mut findings = Findings::new();
     if endpoints.is_empty() {

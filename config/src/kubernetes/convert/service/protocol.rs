@@ -29,7 +29,10 @@ pub(super) enum Scheme {
     Http,
     Https,
     H2c,
+    /// Bytes.
     Tcp,
+    /// Bytes that are TLS already: of variants alone.
+    Tls,
 }
 
 impl Scheme {
@@ -40,6 +43,7 @@ impl Scheme {
             "https" => Self::Https,
             "h2c" => Self::H2c,
             "tcp" => Self::Tcp,
+            "tls" => Self::Tls,
             _ => return None,
         })
     }
@@ -59,7 +63,7 @@ impl Scheme {
         let protocol = match self {
             Self::Http | Self::Https => Protocol::Http,
             Self::H2c => Protocol::Http2,
-            Self::Tcp => Protocol::Tcp,
+            Self::Tcp | Self::Tls => Protocol::Tcp,
         };
         let verified = || UpstreamTls {
             server_name: None,
@@ -72,7 +76,8 @@ impl Scheme {
 }
 
 /// What is spoken to `port`. The variant `protocol` is how the user of the slot wants to speak where the Service does
-/// not say; `tcp` there always wins, since it comes from a route that has no requests.
+/// not say; `tcp` and `tls` there always win, since they come from a route that has no requests, and `h2c` wins over
+/// plain HTTP, since it comes from a route that has gRPC alone.
 pub(super) fn choose(
     port: &Found<'_>,
     annotated: Option<Scheme>,
@@ -82,10 +87,11 @@ pub(super) fn choose(
         Some(text) => Some(Scheme::parse(text).ok_or_else(|| format!("protocol {text} is not known"))?),
         None => None,
     };
-    if asked == Some(Scheme::Tcp) {
-        return Ok(Scheme::Tcp.spoken());
+    if let Some(bytes @ (Scheme::Tcp | Scheme::Tls)) = asked {
+        return Ok(bytes.spoken());
     }
     let said = port.app_protocol.and_then(Scheme::of_app_protocol).filter(|scheme| *scheme != Scheme::Tcp);
+    let said = said.filter(|scheme| (*scheme, asked) != (Scheme::Http, Some(Scheme::H2c)));
     Ok(annotated.or(said).or(asked).unwrap_or(Scheme::Http).spoken())
 }
 

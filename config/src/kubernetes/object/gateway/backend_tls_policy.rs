@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Declared, LocalRef, common::null_default};
+use super::super::field::or_default;
+use super::{LocalRef, Unused};
 
 /// TLS towards Services.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -18,12 +19,12 @@ pub struct BackendTlsPolicy {
 #[serde(rename_all = "camelCase")]
 pub struct BackendTlsPolicySpec {
     /// Which backends, 1 to 16.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub target_refs: Vec<PolicyTargetRef>,
     /// How their certificates are judged.
     pub validation: BackendTlsValidation,
     /// Not carried.
-    pub options: Option<Declared>,
+    pub options: Option<Unused>,
 }
 
 /// `spec.targetRefs[]`: an object of the policy's namespace.
@@ -45,7 +46,7 @@ pub struct PolicyTargetRef {
 #[serde(rename_all = "camelCase")]
 pub struct BackendTlsValidation {
     /// Authorities, at most 8. Either these or well-known ones.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub ca_certificate_refs: Vec<LocalRef>,
     /// `System`, or a domain-prefixed name.
     #[serde(rename = "wellKnownCACertificates")]
@@ -53,7 +54,7 @@ pub struct BackendTlsValidation {
     /// SNI, and the name in the certificate unless `subject_alt_names` are given.
     pub hostname: Arc<str>,
     /// At most 5, one of which must be in the certificate.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub subject_alt_names: Vec<PolicySubjectAltName>,
 }
 

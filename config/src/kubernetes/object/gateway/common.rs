@@ -2,19 +2,12 @@
 
 use std::{collections::BTreeMap, num::NonZeroU16, sync::Arc};
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+
+use super::super::field::or_default;
 
 /// A port number, 1 to 65535.
 pub type Port = NonZeroU16;
-
-/// Reads `null` as the default: an API server drops nulls of fields that may not be null.
-pub(super) fn null_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-where
-    T: Default + Deserialize<'de>,
-    D: Deserializer<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
 
 /// `parentRefs[]`: what a route wants to attach to.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -76,7 +69,7 @@ pub struct BackendRef<F> {
     /// Share, relative to the sum of all weights; 1 when left out.
     pub weight: Option<u32>,
     /// Filters of this backend alone.
-    #[serde(default = "Vec::new", deserialize_with = "null_default")]
+    #[serde(default = "Vec::new", deserialize_with = "or_default")]
     pub filters: Vec<F>,
 }
 
@@ -85,10 +78,10 @@ pub struct BackendRef<F> {
 #[serde(default, rename_all = "camelCase")]
 pub struct LabelSelector {
     /// Labels and their values.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub match_labels: BTreeMap<Arc<str>, Arc<str>>,
     /// Requirements on labels.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub match_expressions: Vec<LabelRequirement>,
 }
 
@@ -100,7 +93,7 @@ pub struct LabelRequirement {
     /// How it is judged.
     pub operator: LabelOperator,
     /// Values for `In` and `NotIn`.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub values: Vec<Arc<str>>,
 }
 
@@ -140,7 +133,7 @@ pub enum ValueMatchType {
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct NamedMatch {
     /// How `value` is meant; `Exact` when left out.
-    #[serde(default, rename = "type", deserialize_with = "null_default")]
+    #[serde(default, rename = "type", deserialize_with = "or_default")]
     pub kind: ValueMatchType,
     /// Name of the header or parameter.
     pub name: Arc<str>,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Declared, LocalRef, Port, common::null_default};
+use super::super::field::or_default;
+use super::{LocalRef, Port, Unused};
 
 /// `filters[]` of an HTTPRoute: the field that `type` names must be there, and no other.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -18,7 +19,7 @@ pub struct HttpFilter {
     /// With `ResponseHeaderModifier`.
     pub response_header_modifier: Option<HeaderModifier>,
     /// With `RequestMirror`. Not carried.
-    pub request_mirror: Option<Declared>,
+    pub request_mirror: Option<Unused>,
     /// With `RequestRedirect`.
     pub request_redirect: Option<RequestRedirect>,
     /// With `URLRewrite`.
@@ -26,9 +27,9 @@ pub struct HttpFilter {
     /// With `ExtensionRef`.
     pub extension_ref: Option<LocalRef>,
     /// With `CORS`. Not carried.
-    pub cors: Option<Declared>,
+    pub cors: Option<Unused>,
     /// With `ExternalAuth` (experimental). Not carried.
-    pub external_auth: Option<Declared>,
+    pub external_auth: Option<Unused>,
 }
 
 /// `type` of an HTTPRoute's filter.
@@ -66,7 +67,7 @@ pub struct GrpcFilter {
     /// With `ResponseHeaderModifier`.
     pub response_header_modifier: Option<HeaderModifier>,
     /// With `RequestMirror`. Not carried.
-    pub request_mirror: Option<Declared>,
+    pub request_mirror: Option<Unused>,
     /// With `ExtensionRef`.
     pub extension_ref: Option<LocalRef>,
 }
@@ -89,13 +90,13 @@ pub enum GrpcFilterType {
 #[serde(default)]
 pub struct HeaderModifier {
     /// Replaces all values of the name.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub set: Vec<HeaderField>,
     /// Appends a value.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub add: Vec<HeaderField>,
     /// Removes all values of the name.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub remove: Vec<Arc<str>>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::Declared;
+use super::Unused;
 
 /// Whose the Gateways of a class are.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -20,7 +20,7 @@ pub struct GatewayClassSpec {
     /// The controller, for example `postern.dev/gateway`.
     pub controller_name: Arc<str>,
     /// For readers.
-    pub description: Option<Declared>,
+    pub description: Option<Unused>,
     /// Not carried.
-    pub parameters_ref: Option<Declared>,
+    pub parameters_ref: Option<Unused>,
 }

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{
-    BackendRef, Declared, DefaultScope, GrpcFilter, NamedMatch, ParentRef, ValueMatchType, common::null_default,
-};
+use super::super::field::or_default;
+use super::{BackendRef, DefaultScope, GrpcFilter, NamedMatch, ParentRef, Unused, ValueMatchType};
 
 /// Routes of gRPC requests.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -21,15 +20,15 @@ pub struct GrpcRoute {
 #[serde(default, rename_all = "camelCase")]
 pub struct GrpcRouteSpec {
     /// What it attaches to, at most 32.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub parent_refs: Vec<ParentRef>,
     /// Not carried (experimental).
     pub use_default_gateways: Option<DefaultScope>,
     /// Hosts, at most 16; every host of the listener when empty.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub hostnames: Vec<Arc<str>>,
     /// Rules, at most 16.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub rules: Vec<GrpcRule>,
 }
 
@@ -40,16 +39,16 @@ pub struct GrpcRule {
     /// Unique in the route.
     pub name: Option<Arc<str>>,
     /// Matches, at most 64, one of which must hold; every call when empty.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub matches: Vec<GrpcMatch>,
     /// Filters, at most 16.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub filters: Vec<GrpcFilter>,
     /// Backends, at most 16; `UNAVAILABLE` when empty.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub backend_refs: Vec<BackendRef<GrpcFilter>>,
     /// Not carried (experimental, deprecated).
-    pub session_persistence: Option<Declared>,
+    pub session_persistence: Option<Unused>,
 }
 
 /// `spec.rules[].matches[]`: all of its parts must hold.
@@ -59,7 +58,7 @@ pub struct GrpcMatch {
     /// Every method when left out.
     pub method: Option<GrpcMethodMatch>,
     /// At most 16.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub headers: Vec<NamedMatch>,
 }
 
@@ -68,7 +67,7 @@ pub struct GrpcMatch {
 #[serde(default)]
 pub struct GrpcMethodMatch {
     /// How both texts are meant; `Exact` when left out.
-    #[serde(rename = "type", deserialize_with = "null_default")]
+    #[serde(rename = "type", deserialize_with = "or_default")]
     pub kind: ValueMatchType,
     /// Full name of the service.
     pub service: Option<Arc<str>>,

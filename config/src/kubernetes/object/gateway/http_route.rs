@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{BackendRef, Declared, DefaultScope, HttpFilter, NamedMatch, ParentRef, common::null_default};
+use super::super::field::or_default;
+use super::{BackendRef, DefaultScope, HttpFilter, NamedMatch, ParentRef, Unused};
 
 /// Routes of HTTP requests.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -19,12 +20,12 @@ pub struct HttpRoute {
 #[serde(default, rename_all = "camelCase")]
 pub struct HttpRouteSpec {
     /// What it attaches to, at most 32.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub parent_refs: Vec<ParentRef>,
     /// Not carried (experimental).
     pub use_default_gateways: Option<DefaultScope>,
     /// Hosts, at most 16; every host of the listener when empty.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub hostnames: Vec<Arc<str>>,
     /// Rules, at most 16; one for every path when left out.
     pub rules: Option<Vec<HttpRule>>,
@@ -37,20 +38,20 @@ pub struct HttpRule {
     /// Unique in the route.
     pub name: Option<Arc<str>>,
     /// Matches, at most 64, one of which must hold; every path when empty.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub matches: Vec<HttpMatch>,
     /// Filters, at most 16.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub filters: Vec<HttpFilter>,
     /// Backends, at most 16; 500 when empty.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub backend_refs: Vec<BackendRef<HttpFilter>>,
     /// Limits in time.
     pub timeouts: Option<HttpTimeouts>,
     /// What may be tried again.
     pub retry: Option<HttpRetry>,
     /// Not carried (experimental, deprecated).
-    pub session_persistence: Option<Declared>,
+    pub session_persistence: Option<Unused>,
 }
 
 /// `spec.rules[].matches[]`: all of its parts must hold.
@@ -60,10 +61,10 @@ pub struct HttpMatch {
     /// Every path when left out.
     pub path: Option<HttpPathMatch>,
     /// At most 16.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub headers: Vec<NamedMatch>,
     /// At most 16.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub query_params: Vec<NamedMatch>,
     /// Every method when left out.
     pub method: Option<HttpMethod>,
@@ -74,7 +75,7 @@ pub struct HttpMatch {
 #[serde(default)]
 pub struct HttpPathMatch {
     /// `PathPrefix` when left out.
-    #[serde(rename = "type", deserialize_with = "null_default")]
+    #[serde(rename = "type", deserialize_with = "or_default")]
     pub kind: PathMatchType,
     /// `/` when left out.
     pub value: Option<Arc<str>>,
@@ -123,7 +124,7 @@ pub struct HttpTimeouts {
 #[serde(default)]
 pub struct HttpRetry {
     /// Statuses, 400 to 599.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub codes: Vec<u16>,
     /// Tries after the first; 1 when left out.
     pub attempts: Option<u32>,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Declared, DefaultScope, LabelSelector, ObjectRef, Port, common::null_default};
+use super::super::field::or_default;
+use super::{DefaultScope, LabelSelector, ObjectRef, Port, Unused};
 
 /// Listeners of a class.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -20,10 +21,10 @@ pub struct GatewaySpec {
     /// The class.
     pub gateway_class_name: Arc<str>,
     /// The listeners, 1 to 64.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub listeners: Vec<Listener>,
     /// Where they listen; the default addresses when empty.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub addresses: Vec<GatewayAddress>,
     /// Not carried.
     pub infrastructure: Option<Infrastructure>,
@@ -44,7 +45,7 @@ pub struct GatewayAddress {
     /// The address; the installation chooses when empty or left out.
     pub value: Option<Arc<str>>,
     /// Not carried (experimental).
-    pub routability: Option<Declared>,
+    pub routability: Option<Unused>,
 }
 
 /// `spec.infrastructure`.
@@ -52,11 +53,11 @@ pub struct GatewayAddress {
 #[serde(rename_all = "camelCase")]
 pub struct Infrastructure {
     /// Not carried.
-    pub labels: Option<Declared>,
+    pub labels: Option<Unused>,
     /// Not carried.
-    pub annotations: Option<Declared>,
+    pub annotations: Option<Unused>,
     /// Not carried.
-    pub parameters_ref: Option<Declared>,
+    pub parameters_ref: Option<Unused>,
 }
 
 /// `spec.allowedListeners`.
@@ -72,7 +73,7 @@ pub struct ListenerNamespaces {
     /// `None` when left out.
     pub from: Option<FromNamespaces>,
     /// With `Selector`.
-    pub selector: Option<Declared>,
+    pub selector: Option<Unused>,
 }
 
 /// `spec.tls`.
@@ -89,7 +90,7 @@ pub struct GatewayTls {
 #[serde(rename_all = "camelCase")]
 pub struct BackendTls {
     /// A Secret.
-    pub client_certificate_ref: Option<Declared>,
+    pub client_certificate_ref: Option<Unused>,
 }
 
 /// `spec.tls.frontend`.
@@ -99,7 +100,7 @@ pub struct FrontendTls {
     /// For every port that `per_port` does not name.
     pub default: FrontendValidation,
     /// For single ports.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub per_port: Vec<FrontendPort>,
 }
 
@@ -116,7 +117,7 @@ pub struct FrontendPort {
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct FrontendValidation {
     /// Not at all when left out.
-    pub validation: Option<Declared>,
+    pub validation: Option<Unused>,
 }
 
 /// `spec.listeners[]`.
@@ -136,7 +137,7 @@ pub struct Listener {
     /// Which routes may attach; those of the Gateway's namespace when left out.
     pub allowed_routes: Option<AllowedRoutes>,
     /// Not carried (experimental).
-    pub filters: Option<Declared>,
+    pub filters: Option<Unused>,
 }
 
 /// `spec.listeners[].tls`.
@@ -146,10 +147,10 @@ pub struct ListenerTls {
     /// `Terminate` when left out.
     pub mode: Option<TlsMode>,
     /// Secrets with certificates.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub certificate_refs: Vec<ObjectRef>,
     /// Not carried.
-    pub options: Option<Declared>,
+    pub options: Option<Unused>,
 }
 
 /// Who ends TLS.
@@ -167,7 +168,7 @@ pub struct AllowedRoutes {
     /// From where.
     pub namespaces: Option<RouteNamespaces>,
     /// Of which kinds; every kind that fits the protocol when empty.
-    #[serde(default, deserialize_with = "null_default")]
+    #[serde(default, deserialize_with = "or_default")]
     pub kinds: Vec<RouteGroupKind>,
 }
 

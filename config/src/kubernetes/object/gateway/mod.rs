@@ -1,11 +1,10 @@
 //! Kinds of `gateway.networking.k8s.io`, as version 1.7.0 of its CRDs (the experimental channel) states them.
 //!
 //! Enumerations of the schema are enumerations here, so that the parser refuses other values as an API server does.
-//! What Postern does not carry is declared as [`Declared`]: present or not, without its content.
+//! What Postern does not carry is declared as [`Unused`]: present or not, without its content.
 
 mod backend_tls_policy;
 mod common;
-mod declared;
 mod filter;
 mod gateway_class;
 mod grpc_route;
@@ -14,9 +13,9 @@ mod listener;
 mod reference_grant;
 mod tls_route;
 
+pub use super::field::Unused;
 pub use backend_tls_policy::*;
 pub use common::*;
-pub use declared::Declared;
 pub use filter::*;
 pub use gateway_class::*;
 pub use grpc_route::*;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{BackendRef, Declared, DefaultScope, ParentRef, common::null_default};
+use super::super::field::or_default;
+use super::{BackendRef, DefaultScope, ParentRef, Unused};
 
 /// Routes of TLS connections by SNI.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -19,15 +20,15 @@ pub struct TlsRoute {
 #[serde(default, rename_all = "camelCase")]
 pub struct TlsRouteSpec {
     /// What it attaches to, at most 32.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub parent_refs: Vec<ParentRef>,
     /// Not carried (experimental).
     pub use_default_gateways: Option<DefaultScope>,
     /// Names, 1 to 1024 (older versions: every name of the listener when empty).
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub hostnames: Vec<Arc<str>>,
     /// Exactly one.
-    #[serde(deserialize_with = "null_default")]
+    #[serde(deserialize_with = "or_default")]
     pub rules: Vec<TlsRule>,
 }
 
@@ -38,6 +39,6 @@ pub struct TlsRule {
     /// For readers.
     pub name: Option<Arc<str>>,
     /// Backends, 1 to 16. They have no filters.
-    #[serde(deserialize_with = "null_default")]
-    pub backend_refs: Vec<BackendRef<Declared>>,
+    #[serde(deserialize_with = "or_default")]
+    pub backend_refs: Vec<BackendRef<Unused>>,
 }

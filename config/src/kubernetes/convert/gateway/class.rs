@@ -1,0 +1,67 @@
+//! GatewayClasses: whose a Gateway is.
+
+use super::reason;
+use crate::{
+    kubernetes::{
+        convert::{Contribution, Settings},
+        object::{Item, gateway::GatewayClass},
+        view::View,
+    },
+    report::Finding,
+};
+
+/// The controller that is Postern's own; classes of others are taken over without their parameters.
+const OWN_CONTROLLER: &str = "postern.dev/gateway";
+
+/// Whose a class is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// Ours, and our own controller's.
+    Own,
+    /// Ours, taken over from another product.
+    TakenOver,
+    /// Another controller's.
+    Foreign,
+    /// Ours, but not accepted.
+    Refused,
+    /// There is no such class.
+    Missing,
+}
+
+/// Whose the class `name` is.
+pub(super) fn ownership(view: &View<'_>, settings: &Settings, name: &str) -> Ownership {
+    view.get::<GatewayClass>("", name).map_or(Ownership::Missing, |class| of(class, settings))
+}
+
+fn of(class: &Item<GatewayClass>, settings: &Settings) -> Ownership {
+    let controller = &class.body.spec.controller_name;
+    match (settings.gateway_controllers.contains(controller), **controller == *OWN_CONTROLLER) {
+        (false, _) => Ownership::Foreign,
+        (true, true) if class.body.spec.parameters_ref.is_some() => Ownership::Refused,
+        (true, true) => Ownership::Own,
+        (true, false) => Ownership::TakenOver,
+    }
+}
+
+/// A class contributes nothing by itself.
+pub(super) fn convert(class: &Item<GatewayClass>, _: &View<'_>, settings: &Settings) -> Contribution {
+    let finding = match of(class, settings) {
+        Ownership::Refused => Some(
+            Finding::refused("spec.parametersRef", reason::INVALID_PARAMETERS, "parameters of a class are not carried")
+                .remedy("Remove parametersRef."),
+        ),
+        Ownership::Foreign => Some(Finding::ignored(
+            "spec.controllerName",
+            reason::NOT_OURS,
+            format!("the class belongs to {}", class.body.spec.controller_name),
+        )),
+        _ => class.body.spec.parameters_ref.map(|_| {
+            Finding::ignored(
+                "spec.parametersRef",
+                reason::INVALID_PARAMETERS,
+                "the parameters are those of the product that is replaced and have no effect",
+            )
+        }),
+    };
+    Contribution { findings: finding.into_iter().collect(), ..Contribution::default() }
+}

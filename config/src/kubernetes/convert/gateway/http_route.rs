@@ -1,0 +1,150 @@
+//! `HTTPRoute`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use http::StatusCode;
+
+use super::{
+    attach::{Guest, attach},
+    backend,
+    filter::{self, Level},
+    http_match, reason,
+    rules::{self, Closing, Draft},
+    timeout,
+};
+use crate::{
+    kubernetes::{
+        convert::{Contribution, Settings},
+        object::{
+            Item, Kind,
+            gateway::{HttpMatch, HttpRoute, HttpRule, PathMatchType},
+        },
+        view::View,
+    },
+    model::{
+        path::PathPattern,
+        route::{Forward, Outcome, Predicates},
+    },
+    report::Finding,
+};
+
+const CLOSED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+
+/// What an HTTPRoute contributes.
+pub(super) fn convert(route: &Item<HttpRoute>, view: &View<'_>, settings: &Settings) -> Contribution {
+    let spec = &route.body.spec;
+    let guest = Guest {
+        kind: Kind::HttpRoute,
+        meta: &route.meta,
+        parents: &spec.parent_refs,
+        default_scope: spec.use_default_gateways,
+        hostnames: &spec.hostnames,
+        most_hostnames: 16,
+    };
+    let attached = attach(&guest, view, settings);
+    let mut contribution =
+        Contribution { findings: attached.findings, attached: attached.owners, ..Contribution::default() };
+    if attached.foreign {
+        return contribution;
+    }
+    // A route without rules has one for every path, by the schema's default.
+    let default = [HttpRule::default()];
+    let rules = spec.rules.as_deref().unwrap_or(&default);
+    if rules.is_empty() {
+        let message = "a list of rules may not be empty; leave it out for one rule for every path";
+        contribution.findings.push(Finding::refused("spec.rules", reason::UNSUPPORTED_VALUE, message));
+    }
+    let sizes: Vec<_> = rules.iter().map(|rule| (rule.name.as_ref(), rule.matches.len().max(1))).collect();
+    let closed = rules::check(&sizes, &mut contribution.findings);
+    let drafts = rules
+        .iter()
+        .enumerate()
+        .map(|(index, rule)| one(route, index, rule, closed.clone(), view, &mut contribution))
+        .collect();
+    rules::file(route, drafts, &attached.places, CLOSED, &mut contribution);
+    contribution
+}
+
+fn one(
+    route: &Item<HttpRoute>,
+    index: usize,
+    rule: &HttpRule,
+    closed: Option<Arc<str>>,
+    view: &View<'_>,
+    contribution: &mut Contribution,
+) -> Draft {
+    let field = format!("spec.rules[{index}]");
+    let findings = &mut contribution.findings;
+    let mut closing = Closing::new(closed);
+    let matches = matches(rule, &field, &mut closing, findings);
+    let one_prefix = has_one_prefix(rule);
+    let filters = filter::read(&rule.filters, &field, Level::Rule(&route.meta.namespace), one_prefix, findings);
+    closing.also(filters.closed.clone());
+    contribution.middlewares.extend(rules::middlewares(&filters, &route.meta, view, findings));
+    closing.note(check(rule, &field, filters.redirects, findings), findings);
+    let timeouts = rule.timeouts.as_ref().map(|asked| timeout::timeouts(asked, &field)).transpose();
+    let timeouts = closing.note(timeouts, findings).flatten().unwrap_or_default();
+    let retry = rule.retry.as_ref().map(|asked| timeout::retry(asked, &field)).transpose();
+    let retry = closing.note(retry, findings).flatten();
+    let reader =
+        backend::Rule { kind: Kind::HttpRoute, meta: &route.meta, field, variant: BTreeMap::new(), one_prefix };
+    let backends = reader.backends(&rule.backend_refs, view, &mut contribution.clusters, findings);
+    let forward = Forward { backends, unresolved: CLOSED, timeouts, retry };
+    let action = Draft::action(closing.reason(), CLOSED, filters.steps, Outcome::Forward(forward));
+    Draft { name: rule.name.clone(), matches, action }
+}
+
+/// What a rule as a whole may not be.
+fn check(rule: &HttpRule, field: &str, redirects: bool, findings: &mut Vec<Finding>) -> Result<(), Finding> {
+    if rule.session_persistence.is_some() {
+        return Err(Finding::refused(
+            format!("{field}.sessionPersistence"),
+            reason::UNSUPPORTED_VALUE,
+            "session persistence is not carried",
+        ));
+    }
+    rules::check_backends(rule.backend_refs.len(), field)?;
+    match (redirects, rule.backend_refs.is_empty()) {
+        (true, false) => Err(Finding::refused(
+            format!("{field}.backendRefs"),
+            reason::INCOMPATIBLE_FILTERS,
+            "a rule that redirects may not have backends",
+        )
+        .remedy("Remove the backends or the RequestRedirect filter.")),
+        (false, true) => {
+            findings.push(Finding::warning(
+                format!("{field}.backendRefs"),
+                reason::NO_BACKENDS,
+                "the rule has no backend, so it answers 500",
+            ));
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The matches that can be filed; one that cannot closes the rule, so that none of its requests is served by half of
+/// what was asked.
+fn matches(
+    rule: &HttpRule,
+    field: &str,
+    closing: &mut Closing,
+    findings: &mut Vec<Finding>,
+) -> Vec<(u32, PathPattern, Predicates)> {
+    let default = [HttpMatch::default()];
+    let asked = if rule.matches.is_empty() { &default[..] } else { &rule.matches };
+    let mut read = Vec::new();
+    for (index, asked) in (0..).zip(asked) {
+        let result = http_match::read(asked, &format!("{field}.matches[{index}]"), findings);
+        if let Some((path, predicates)) = closing.note(result, findings) {
+            read.push((index, path, predicates));
+        }
+    }
+    read
+}
+
+/// Whether the rule has exactly one match, of a path prefix: only then can a prefix be replaced.
+fn has_one_prefix(rule: &HttpRule) -> bool {
+    let is_prefix = |asked: &HttpMatch| asked.path.as_ref().is_none_or(|path| path.kind == PathMatchType::PathPrefix);
+    rule.matches.len() <= 1 && rule.matches.iter().all(is_prefix)
+}

@@ -1,0 +1,35 @@
+//! Kinds of the Gateway API → contributions. What version 1.7 has and Postern does not carry is refused by name, and
+//! closes the rule, the listener or the backend that it stands in where serving without it would mean something else.
+
+mod attach;
+mod backend;
+mod class;
+mod filter;
+mod gateway;
+mod grant;
+mod grpc;
+pub(super) mod hostname;
+mod http_match;
+mod http_route;
+mod listener;
+pub(super) mod reason;
+mod rules;
+mod selector;
+mod timeout;
+mod tls;
+
+use super::{Contribution, Settings};
+use crate::kubernetes::{object::Object, view::View};
+
+/// What an object of `gateway.networking.k8s.io` contributes; nothing for other kinds.
+pub(super) fn convert(object: &Object, view: &View<'_>, settings: &Settings) -> Contribution {
+    match object {
+        Object::GatewayClass(item) => class::convert(item, view, settings),
+        Object::Gateway(item) => gateway::convert(item, view, settings),
+        Object::HttpRoute(item) => http_route::convert(item, view, settings),
+        Object::GrpcRoute(item) => grpc::convert(item, view, settings),
+        Object::TlsRoute(item) => tls::convert(item, view, settings),
+        Object::BackendTlsPolicy(item) => super::backend_tls::convert(item, view, settings),
+        _ => Contribution::default(),
+    }
+}

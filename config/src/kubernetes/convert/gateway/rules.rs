@@ -1,0 +1,209 @@
+//! From the rules of one route and the places that it attaches to, to rules in tables.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use http::StatusCode;
+
+use super::{attach::Attachment, filter::Filters, reason};
+use crate::{
+    kubernetes::{
+        convert::{Contribution, object_id},
+        object::{Item, Meta, Resource, traefik::Middleware},
+        view::View,
+    },
+    model::{
+        id::MiddlewareId,
+        path::PathPattern,
+        route::{Action, Outcome, Predicates, Rule, RuleSource, Step},
+    },
+    report::Finding,
+    snapshot::Place,
+};
+
+/// One rule of a route, before it is filed.
+pub(super) struct Draft {
+    /// `name` of the rule.
+    pub(super) name: Option<Arc<str>>,
+    /// Its matches, each with its index.
+    pub(super) matches: Vec<(u32, PathPattern, Predicates)>,
+    /// What happens.
+    pub(super) action: Action,
+}
+
+impl Draft {
+    /// The action of a rule that is closed, or else what `open` says.
+    pub(super) fn action(closed: Option<Arc<str>>, status: StatusCode, steps: Vec<Step>, open: Outcome) -> Action {
+        match closed {
+            Some(reason) => close(reason, status),
+            None => Action { steps, outcome: open },
+        }
+    }
+}
+
+fn close(reason: Arc<str>, status: StatusCode) -> Action {
+    Action { steps: Vec::new(), outcome: Outcome::Closed { status, reason } }
+}
+
+/// Files `drafts` at `places`. `status` is what closed rules answer.
+pub(super) fn file<T: Resource>(
+    item: &Item<T>,
+    drafts: Vec<Draft>,
+    places: &[Attachment],
+    status: StatusCode,
+    contribution: &mut Contribution,
+) {
+    for (index, draft) in (0..).zip(drafts) {
+        let source = Arc::new(RuleSource {
+            object: object_id(item),
+            created: item.meta.creation_timestamp,
+            rule_index: index,
+            rule_name: draft.name.clone(),
+        });
+        contribution.rules.extend(file_one(&source, &draft, places, status));
+    }
+}
+
+/// Rules differ between places only in the hosts that are taken from them and in whether their Gateway is closed;
+/// otherwise they are shared.
+fn file_one(
+    source: &Arc<RuleSource>,
+    draft: &Draft,
+    places: &[Attachment],
+    status: StatusCode,
+) -> Vec<(Place, Arc<Rule>)> {
+    let mut filed = Vec::new();
+    let mut made: Vec<(&Attachment, Vec<Arc<Rule>>)> = Vec::new();
+    let open = Arc::new(draft.action.clone());
+    for place in places {
+        let same = |other: &Attachment| other.except_hosts == place.except_hosts && other.closed == place.closed;
+        let at = made.iter().position(|(other, _)| same(other)).unwrap_or_else(|| {
+            let action = match &place.closed {
+                Some(reason) => Arc::new(close(reason.clone(), status)),
+                None => open.clone(),
+            };
+            made.push((place, make(source, draft, place, &action)));
+            made.len() - 1
+        });
+        let rules = made.get(at).map(|(_, rules)| rules.as_slice()).unwrap_or_default();
+        filed.extend(rules.iter().map(|rule| (spot(place, &rule.path), rule.clone())));
+    }
+    filed
+}
+
+fn make(source: &Arc<RuleSource>, draft: &Draft, place: &Attachment, action: &Arc<Action>) -> Vec<Arc<Rule>> {
+    let rule = |(match_index, path, predicates): &(u32, PathPattern, Predicates)| {
+        Arc::new(Rule {
+            source: source.clone(),
+            match_index: *match_index,
+            fallback: false,
+            path: path.clone(),
+            predicates: predicates.clone(),
+            except_hosts: place.except_hosts.clone(),
+            action: action.clone(),
+        })
+    };
+    draft.matches.iter().map(rule).collect()
+}
+
+fn spot(place: &Attachment, path: &PathPattern) -> Place {
+    Place {
+        socket: place.socket,
+        transport: place.protocol.transport(),
+        host: place.host.clone(),
+        route_host: place.route_host.clone(),
+        path: path.clone(),
+    }
+}
+
+/// Why a route as a whole is closed: more rules or matches than the API allows, or names that are not unique.
+pub(super) fn check(rules: &[(Option<&Arc<str>>, usize)], findings: &mut Vec<Finding>) -> Option<Arc<str>> {
+    let finding = problem(rules)?;
+    let reason = finding.message.as_str().into();
+    findings.push(finding.remedy("Until then every rule of the route answers with an error."));
+    Some(reason)
+}
+
+fn problem(rules: &[(Option<&Arc<str>>, usize)]) -> Option<Finding> {
+    let refuse = |field: String, message: &str| Some(Finding::refused(field, reason::UNSUPPORTED_VALUE, message));
+    if rules.len() > 16 {
+        return refuse("spec.rules".to_owned(), "at most 16 rules are allowed");
+    }
+    if let Some(index) = rules.iter().position(|(_, matches)| *matches > 64) {
+        return refuse(format!("spec.rules[{index}].matches"), "at most 64 matches are allowed");
+    }
+    if rules.iter().map(|(_, matches)| matches).sum::<usize>() > 128 {
+        return refuse("spec.rules".to_owned(), "at most 128 matches are allowed in all rules together");
+    }
+    let mut names = BTreeSet::new();
+    let twice = rules.iter().position(|(name, _)| name.is_some_and(|name| !names.insert(name)));
+    twice.and_then(|index| refuse(format!("spec.rules[{index}].name"), "names must be unique within the route"))
+}
+
+/// Middleware slots of a rule's filters; one that does not exist closes the rule by itself, and is told here.
+pub(super) fn middlewares(
+    filters: &Filters,
+    meta: &Meta,
+    view: &View<'_>,
+    findings: &mut Vec<Finding>,
+) -> Vec<MiddlewareId> {
+    for (field, name) in &filters.middlewares {
+        if view.get::<Middleware>(&meta.namespace, name).is_none() {
+            let message = format!("there is no Middleware {}/{name}, so the rule is closed", meta.namespace);
+            findings.push(Finding::refused(field, reason::FILTER_NOT_FOUND, message));
+        }
+    }
+    let id = |step: &Step| match step {
+        Step::Middleware(id) => Some(id.clone()),
+        Step::Filter(_) => None,
+    };
+    filters.steps.iter().filter_map(id).collect()
+}
+
+/// More backends than the API allows.
+pub(super) fn check_backends(count: usize, field: &str) -> Result<(), Finding> {
+    match count {
+        0..=16 => Ok(()),
+        _ => Err(Finding::refused(
+            format!("{field}.backendRefs"),
+            reason::UNSUPPORTED_VALUE,
+            "at most 16 backends are allowed",
+        )),
+    }
+}
+
+/// What no longer lets a rule be served, the first of them; all are told.
+#[derive(Default)]
+pub(super) struct Closing {
+    reason: Option<Arc<str>>,
+}
+
+impl Closing {
+    /// Starts from what closes the whole route.
+    pub(super) fn new(reason: Option<Arc<str>>) -> Self {
+        Self { reason }
+    }
+
+    /// Keeps the reason of an error and tells it.
+    pub(super) fn note<T>(&mut self, result: Result<T, Finding>, findings: &mut Vec<Finding>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(finding) => {
+                self.reason.get_or_insert_with(|| finding.message.as_str().into());
+                findings.push(finding);
+                None
+            }
+        }
+    }
+
+    /// Adds a reason that was told already.
+    pub(super) fn also(&mut self, reason: Option<Arc<str>>) {
+        if self.reason.is_none() {
+            self.reason = reason;
+        }
+    }
+
+    /// The reason, if there is one.
+    pub(super) fn reason(self) -> Option<Arc<str>> {
+        self.reason
+    }
+}
