@@ -11,11 +11,13 @@
 
 pub mod exchange;
 pub mod lifecycle;
+pub mod listener;
 pub mod middleware;
 pub mod plan;
 pub mod protocol;
 pub mod respond;
 pub mod settings;
 pub mod telemetry;
+pub mod tls;
 pub mod upstream;
 pub mod worker;

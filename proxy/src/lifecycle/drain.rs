@@ -17,6 +17,7 @@ pub struct Drain(Rc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     started: Cell<bool>,
+    ended: Cell<bool>,
     seats: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
     live: Cell<usize>,
@@ -46,9 +47,34 @@ impl Drain {
     /// Asks all connections to finish; those that come later are asked at once.
     pub fn start(&self) {
         self.0.started.set(true);
+        self.wake_all();
+    }
+
+    /// Breaks all connections off.
+    pub fn end(&self) {
+        self.0.ended.set(true);
+        self.start();
+    }
+
+    fn wake_all(&self) {
         for waker in self.0.seats.borrow().iter().flatten() {
             waker.wake_by_ref();
         }
+    }
+
+    /// Runs `connection` until it is over or [`Drain::end`] is called.
+    pub async fn unless_ended(&self, connection: impl Future<Output = ()>) {
+        let mut connection = std::pin::pin!(connection);
+        let mut ticket = self.ticket();
+        poll_fn(|cx| {
+            if self.0.ended.get() {
+                return Poll::Ready(());
+            }
+            // Takes the seat, so that the task is woken in either case.
+            let _ = ticket.poll_started(cx);
+            connection.as_mut().poll(cx)
+        })
+        .await;
     }
 
     /// Whether [`Drain::start`] was called.

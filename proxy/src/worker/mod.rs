@@ -11,6 +11,7 @@ use http::HeaderValue;
 pub use threads::{WorkerHandle, Workers};
 
 use crate::{
+    listener,
     plan::{Live, Plan},
     settings::Settings,
     telemetry::{access_log, metrics},
@@ -41,6 +42,8 @@ pub struct Worker {
     pub shared: Arc<Shared>,
     /// Pools and cursors.
     pub upstream: upstream::WorkerState,
+    /// Connections and TLS configurations.
+    pub listeners: listener::WorkerState,
     /// This worker's access-log queue.
     pub access_log: access_log::Queue,
     plan: RefCell<PlanCache>,
@@ -60,7 +63,14 @@ impl Worker {
         let mut newest = arc_swap::Cache::new(shared.plan.clone());
         let held = Rc::new(newest.load().clone());
         let plan = RefCell::new(PlanCache { newest, held });
-        Self { index, shared, upstream: upstream::WorkerState::default(), access_log, plan }
+        Self {
+            index,
+            shared,
+            upstream: upstream::WorkerState::default(),
+            listeners: listener::WorkerState::default(),
+            access_log,
+            plan,
+        }
     }
 
     /// The newest plan: one atomic load when nothing has changed.

@@ -1,0 +1,76 @@
+//! Binds sockets, and says what to do when that fails.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use postern_config::snapshot::SocketKey;
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait to be accepted, per socket; the kernel lowers it to net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// A socket that is wanted and cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot listen on {address} (for {key}): {reason}; {remedy}")]
+pub struct BindProblem {
+    /// Which listener wants it.
+    pub key: SocketKey,
+    /// What was to be bound.
+    pub address: SocketAddr,
+    /// What the system says.
+    pub reason: String,
+    /// The way out.
+    pub remedy: &'static str,
+}
+
+impl BindProblem {
+    pub(super) fn new(key: SocketKey, address: SocketAddr, error: &io::Error) -> Self {
+        Self { key, address, reason: error.to_string(), remedy: remedy(error.kind()) }
+    }
+}
+
+fn remedy(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            "stop the other program on this port (`ss -ltnp` names it), or bind another with --map-port"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "grant CAP_NET_BIND_SERVICE, lower net.ipv4.ip_unprivileged_port_start, or bind a port above 1023 with --map-port"
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "the address is not on this node: correct --bind, or give the node the address"
+        }
+        _ => "retried every few seconds",
+    }
+}
+
+/// `count` sockets of one SO_REUSEPORT group. Port 0 lets the system choose one for all.
+pub(super) fn bind_group(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+    // A group lets anybody of the same user in: another program, or a second Postern, is found only without the option.
+    if address.port() != 0 {
+        new_socket(address)?.bind(&address.into())?;
+    }
+    let first = bind_one(address)?;
+    let actual = first.local_addr()?;
+    let rest = (1..count.max(1)).map(|_| bind_one(actual));
+    std::iter::once(Ok(first)).chain(rest).collect()
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = new_socket(address)?;
+    socket.set_reuse_port(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,266 @@
+//! Sockets: which are wanted, which are bound, who accepts.
+//!
+//! [`Listeners`] lives on the control runtime and brings the bound sockets in line with the plan; each worker accepts on
+//! sockets of its own (SO_REUSEPORT) and sees its connections through. What a socket speaks is not decided here: a
+//! connection looks it up in the plan when it arrives, so that a change of TLS or routes touches no socket.
+
+mod accept;
+mod bind;
+mod connection;
+mod descriptors;
+mod limits;
+mod load;
+mod proxy_protocol;
+mod tunnel;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use postern_config::snapshot::SocketKey;
+use tokio::sync::watch;
+
+pub use bind::BindProblem;
+pub use limits::{Occupancy, Place};
+
+use self::{accept::Refusals, load::Loads};
+use crate::{
+    exchange::{Body, Connection},
+    lifecycle::drain::Drain,
+    settings::Settings,
+    tls::{self, Tls, TlsError},
+    worker::{Shared, Worker, WorkerHandle},
+};
+
+/// Pause before a socket that could not be bound is tried again.
+const RETRY: Duration = Duration::from_secs(3);
+
+/// Sockets of the whole process. `F` answers requests.
+pub struct Listeners<F> {
+    shared: Arc<Shared>,
+    common: Arc<Common>,
+    service: F,
+    groups: BTreeMap<(SocketKey, SocketAddr), Group>,
+    leaving: Vec<watch::Sender<Stage>>,
+    status: Arc<ArcSwap<Status>>,
+    sites: u64,
+}
+
+/// What is bound and what is not; readable from anywhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Actual addresses, in order.
+    pub bound: Vec<(SocketKey, SocketAddr)>,
+    /// What is wanted and cannot be had.
+    pub problems: Vec<BindProblem>,
+}
+
+/// What the workers' accept loops share.
+#[derive(Debug)]
+struct Common {
+    tls: Tls,
+    occupancy: Arc<Occupancy>,
+    loads: Loads,
+    workers: Vec<WorkerHandle>,
+    refusals: Refusals,
+}
+
+/// One group of sockets: the same address on every worker.
+#[derive(Debug)]
+struct Site {
+    id: u64,
+    key: SocketKey,
+    common: Arc<Common>,
+}
+
+/// How far the end of a group has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Accepting,
+    Leaving,
+    Ended,
+}
+
+/// A group that is bound.
+struct Group {
+    address: SocketAddr,
+    stage: watch::Sender<Stage>,
+}
+
+/// A worker's part of it all.
+#[derive(Debug, Default)]
+pub struct WorkerState {
+    tls: tls::WorkerState,
+    drains: RefCell<HashMap<u64, Drain>>,
+}
+
+impl WorkerState {
+    /// The drain of `site`'s connections on this worker.
+    fn drain(&self, site: &Site) -> Drain {
+        self.drains.borrow_mut().entry(site.id).or_default().clone()
+    }
+
+    fn forget(&self, site: &Site) {
+        self.drains.borrow_mut().remove(&site.id);
+    }
+}
+
+impl Common {
+    /// A worker that should have a connection rather than worker `index`.
+    fn better_than(&self, index: usize) -> Option<(usize, &WorkerHandle)> {
+        let better = self.loads.better_than(index)?;
+        Some((better, self.workers.get(better)?))
+    }
+}
+
+impl<F, R> Listeners<F>
+where
+    F: Fn(Request<Incoming>, Rc<Connection>, Rc<Worker>) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<Body>> + 'static,
+{
+    /// No sockets yet. Raises the limit of open files as far as it may.
+    pub fn new(shared: Arc<Shared>, workers: Vec<WorkerHandle>, service: F) -> Result<Self, TlsError> {
+        let limits = &shared.settings.limits;
+        let most = descriptors::connections(limits.connections);
+        let common = Common {
+            tls: Tls::new()?,
+            occupancy: Arc::new(Occupancy::new(most, limits.connections_per_address)),
+            loads: Loads::new(workers.len()),
+            workers,
+            refusals: Refusals::default(),
+        };
+        let (groups, leaving, status) = (BTreeMap::new(), Vec::new(), Arc::default());
+        Ok(Self { shared, common: Arc::new(common), service, groups, leaving, status, sites: 0 })
+    }
+
+    /// What is bound and what is not, kept up to date.
+    pub fn status(&self) -> Arc<ArcSwap<Status>> {
+        self.status.clone()
+    }
+
+    /// Binds what the plan wants and is not bound, and gives up what it does not want. To be called after each change of
+    /// the plan, and every few seconds while there are problems.
+    pub fn reconcile(&mut self) -> Arc<Status> {
+        let wanted = wanted(&self.shared);
+        let gone: Vec<_> = self.groups.keys().filter(|group| !wanted.contains(group)).copied().collect();
+        for group in gone {
+            if let Some(group) = self.groups.remove(&group) {
+                group.stage.send_replace(Stage::Leaving);
+                self.leaving.push(group.stage);
+            }
+        }
+        self.leaving.retain(|stage| !stage.is_closed());
+        let missing = wanted.into_iter().filter(|group| !self.groups.contains_key(group)).collect::<Vec<_>>();
+        let problems = missing.into_iter().filter_map(|(key, address)| self.add(key, address).err()).collect();
+        self.publish(problems)
+    }
+
+    fn publish(&self, problems: Vec<BindProblem>) -> Arc<Status> {
+        let before = self.status.load_full();
+        for problem in problems.iter().filter(|problem| !before.problems.contains(problem)) {
+            tracing::error!(listener = %problem.key, address = %problem.address, "{problem}");
+        }
+        let bound = self.groups.iter().map(|((key, _), group)| (*key, group.address)).collect();
+        let status = Arc::new(Status { bound, problems });
+        self.status.store(status.clone());
+        status
+    }
+
+    fn add(&mut self, key: SocketKey, address: SocketAddr) -> Result<(), BindProblem> {
+        let sockets = bind::bind_group(address, self.common.workers.len())
+            .map_err(|error| BindProblem::new(key, address, &error))?;
+        let actual = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(address);
+        self.sites += 1;
+        let site = Arc::new(Site { id: self.sites, key, common: self.common.clone() });
+        let stage = watch::Sender::new(Stage::Accepting);
+        for (handle, socket) in self.common.workers.iter().zip(sockets) {
+            let (site, stage, service) = (site.clone(), stage.subscribe(), self.service.clone());
+            handle.spawn(move |worker| accept::run(socket, site, stage, worker, service));
+        }
+        tracing::info!(listener = %key, address = %actual, "listening");
+        self.groups.insert((key, address), Group { address: actual, stage });
+        Ok(())
+    }
+
+    /// Reconciles after each change that `plans` announces, and while something could not be bound, until `plans` ends.
+    pub async fn run(&mut self, plans: &mut watch::Receiver<u64>) {
+        loop {
+            let status = self.reconcile();
+            let retry = async {
+                match status.problems.is_empty() {
+                    true => std::future::pending().await,
+                    false => tokio::time::sleep(RETRY).await,
+                }
+            };
+            tokio::select! {
+                changed = plans.changed() => if changed.is_err() { return },
+                () = retry => {}
+            }
+        }
+    }
+
+    /// Closes all sockets and waits until all connections have ended; those that have not within the settings' drain
+    /// deadline, or when `at_once` resolves, are broken off.
+    pub async fn drain(mut self, at_once: impl Future<Output = ()>) {
+        self.leaving.extend(std::mem::take(&mut self.groups).into_values().map(|group| group.stage));
+        self.publish(Vec::new());
+        for stage in &self.leaving {
+            stage.send_if_modified(|stage| {
+                let before = *stage;
+                *stage = before.max(Stage::Leaving);
+                *stage != before
+            });
+        }
+        let all_gone = async {
+            for stage in &self.leaving {
+                stage.closed().await;
+            }
+        };
+        tokio::select! {
+            () = all_gone => return,
+            () = at_once => {}
+        }
+        for stage in &self.leaving {
+            stage.send_replace(Stage::Ended);
+        }
+        for stage in &self.leaving {
+            stage.closed().await;
+        }
+    }
+}
+
+impl<F> std::fmt::Debug for Listeners<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listeners").field("status", &self.status.load()).finish_non_exhaustive()
+    }
+}
+
+/// Every socket that the plan asks for, on every address that it is to be bound on.
+fn wanted(shared: &Shared) -> Vec<(SocketKey, SocketAddr)> {
+    let plan = shared.plan.load();
+    let settings = &shared.settings;
+    let mut wanted: Vec<_> = plan
+        .snapshot
+        .listeners
+        .keys()
+        .flat_map(|key| {
+            let port = mapped(settings, key.port);
+            let addresses = key.address.map_or_else(|| settings.bind.clone(), |address| vec![address]);
+            addresses.into_iter().map(move |address| (*key, SocketAddr::new(address, port)))
+        })
+        .collect();
+    wanted.dedup();
+    wanted
+}
+
+fn mapped(settings: &Settings, port: u16) -> u16 {
+    settings.port_map.iter().find(|(from, _)| *from == port).map_or(port, |(_, to)| *to)
+}

@@ -1,0 +1,115 @@
+//! From a ClientHello to what is inside: HTTP, bytes for a backend, or TLS for a backend.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use postern_config::{
+    model::{id::CertificateId, route::Forward},
+    snapshot::{Listener, SniAction, SniEntry},
+};
+use rustls::{HandshakeKind, ProtocolVersion};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{StartHandshake, server::TlsStream};
+
+use super::{
+    HandshakeError, Tls, WorkerState, certificate,
+    config::Inside,
+    hello::{self, Hello},
+};
+use crate::{exchange::TlsSession, plan::Plan, telemetry::metrics::Handshake};
+
+/// What a TLS connection turned out to be.
+pub enum Outcome<S> {
+    /// HTTP inside.
+    Http(Box<TlsStream<S>>, TlsSession),
+    /// Bytes inside, for a backend.
+    Bytes(Box<TlsStream<S>>, Arc<Forward>),
+    /// Not ours to end: the stream, and the hello that the backend has yet to see.
+    Passthrough(S, BytesMut, Arc<Forward>),
+}
+
+impl<S> Outcome<S> {
+    /// The metric's label.
+    pub fn label(&self) -> Handshake {
+        match self {
+            Self::Passthrough(..) => Handshake::Passthrough,
+            Self::Http(stream, _) | Self::Bytes(stream, _) => match stream.get_ref().1.handshake_kind() {
+                Some(HandshakeKind::Resumed) => Handshake::Resumed,
+                _ => Handshake::Full,
+            },
+        }
+    }
+}
+
+/// Goes through the handshake as `listener` says, until `deadline`. `plan` is asked for once the hello has come.
+pub async fn accept<S, P>(
+    stream: S,
+    tls: &Tls,
+    state: &WorkerState,
+    find: P,
+    deadline: Instant,
+) -> Result<Outcome<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: FnOnce() -> Option<(Arc<Plan>, Arc<Listener>)>,
+{
+    timeout_at(deadline, run(stream, tls, state, find)).await.unwrap_or(Err(HandshakeError::TimedOut))
+}
+
+async fn run<S, P>(stream: S, tls: &Tls, state: &WorkerState, find: P) -> Result<Outcome<S>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    P: FnOnce() -> Option<(Arc<Plan>, Arc<Listener>)>,
+{
+    let hello = hello::read(stream).await?;
+    let found = find();
+    let entry = found.as_ref().and_then(|(_, listener)| listener.sni.find(hello.server_name.as_deref()).cloned());
+    let (Some((plan, _)), Some(entry)) = (found, entry) else {
+        hello::refuse_name(hello.stream).await;
+        return Err(HandshakeError::UnknownName(hello.server_name));
+    };
+    match &entry.action {
+        SniAction::Passthrough(forward) => Ok(Outcome::Passthrough(hello.stream, hello.raw, forward.clone())),
+        SniAction::Terminate(candidates) => {
+            let name = hello.server_name.clone();
+            let stream = finish(hello, tls, state, &plan, candidates, Inside::Http).await?;
+            let session = session(&stream, name, entry.clone());
+            Ok(Outcome::Http(stream, session))
+        }
+        SniAction::TerminateTcp(candidates, forward) => {
+            let forward = forward.clone();
+            let stream = finish(hello, tls, state, &plan, candidates, Inside::Bytes).await?;
+            Ok(Outcome::Bytes(stream, forward))
+        }
+    }
+}
+
+async fn finish<S>(
+    hello: Hello<S>,
+    tls: &Tls,
+    state: &WorkerState,
+    plan: &Plan,
+    candidates: &[CertificateId],
+    inside: Inside,
+) -> Result<Box<TlsStream<S>>, HandshakeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let chosen = certificate::choose(plan, candidates, hello.server_name.as_deref());
+    let config = state.config(tls, plan, chosen.unwrap_or_else(|| tls.default_certificate()), inside);
+    drop(hello.raw);
+    Ok(Box::new(StartHandshake::from_parts(hello.accepted, hello.stream).into_stream(config).await?))
+}
+
+fn session<S>(stream: &TlsStream<S>, server_name: Option<Arc<str>>, entry: Arc<SniEntry>) -> TlsSession {
+    let connection = stream.get_ref().1;
+    let version = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "1.2",
+        _ => "1.3",
+    };
+    let cipher = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
+    TlsSession { server_name, entry: Some(entry), version, cipher }
+}
