@@ -1,1 +1,74 @@
-fn main() {}
+//! Load tests and comparisons with peers, run by `cargo xtask bench`; one file per question under `question`.
+//!
+//! A benchmark, never a timed test: it prints medians and spreads of ratios that were measured in one interleaved
+//! run, and judges nothing but errors.
+#![forbid(unsafe_code)]
+
+mod backend;
+mod contender;
+mod load;
+mod manifests;
+mod measure;
+mod question;
+mod result;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Load tests and comparisons with peers")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answers questions; all of them when none is named.
+    Compare(question::Options),
+    /// Runs the fixed-answer backend until it is ended.
+    Backend {
+        /// Where it listens.
+        #[arg(long)]
+        bind: SocketAddr,
+    },
+    /// Writes manifests that route every host to a backend, over http and https.
+    Manifests {
+        /// The folder to write to.
+        folder: PathBuf,
+        /// Where the backend is.
+        #[arg(long)]
+        backend: SocketAddr,
+        /// How many routes for other hosts are written beside.
+        #[arg(long, default_value_t = 0)]
+        routes: usize,
+    },
+    /// Looks routes up in a loop; what `route-lookup` runs under callgrind.
+    #[command(hide = true)]
+    LookUp {
+        /// Routes in the table.
+        routes: usize,
+        /// Look-ups.
+        count: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Compare(options) => question::answer(&options),
+        Command::Backend { bind } => backend::run(bind),
+        Command::Manifests { folder, backend, routes } => manifests::World::new(backend).routes(routes).write(&folder),
+        Command::LookUp { routes, count } => {
+            question::look_up(routes, count);
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("postern-benches: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
