@@ -47,7 +47,7 @@ pub(crate) struct Options {
     #[arg(long)]
     postern: PathBuf,
     /// The pingora peer's binary.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "target/peers/pingora/release/pingora-peer")]
     pingora: PathBuf,
     /// Where JSON goes.
     #[arg(long, default_value = "target/bench")]
