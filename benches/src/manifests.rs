@@ -122,9 +122,10 @@ pub(crate) fn ingress(name: &str, host: &str, annotations: &str) -> String {
 
 /// The Secret with `identity`.
 pub(crate) fn secret(identity: &Identity) -> String {
-    let mut text = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: bench-tls\n  namespace: bench\ntype: kubernetes.io/tls\n\
+    let mut text =
+        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: bench-tls\n  namespace: bench\ntype: kubernetes.io/tls\n\
         stringData:\n"
-        .to_owned();
+            .to_owned();
     for (key, pem) in [("tls.crt", &identity.certificate_pem), ("tls.key", &identity.key_pem)] {
         let _ = writeln!(text, "  {key}: |");
         for line in pem.lines() {

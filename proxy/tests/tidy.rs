@@ -17,7 +17,7 @@ struct Source {
     code: String,
 }
 
-const CRATES: [&str; 7] = ["config", "proxy", "l2announce", "acme", "dns", "benches", "xtask"];
+const CRATES: [&str; 8] = ["config", "proxy", "l2announce", "acme", "dns", "benches", "fuzz", "xtask"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the repository").to_owned()
@@ -123,11 +123,24 @@ fn crates_depend_only_as_the_architecture_allows() {
 fn object_kinds_are_named_only_under_kubernetes() {
     // Kinds whose names mean nothing else here; `Service`, `Secret`, `Gateway` and `Middleware` are also plain words.
     const KINDS: [&str; 14] = [
-        "Ingress", "IngressClass", "IngressRoute", "HTTPRoute", "HttpRoute", "GRPCRoute", "GrpcRoute", "TLSRoute",
-        "TlsRoute", "EndpointSlice", "ConfigMap", "GatewayClass", "ReferenceGrant", "BackendTLSPolicy",
+        "Ingress",
+        "IngressClass",
+        "IngressRoute",
+        "HTTPRoute",
+        "HttpRoute",
+        "GRPCRoute",
+        "GrpcRoute",
+        "TLSRoute",
+        "TlsRoute",
+        "EndpointSlice",
+        "ConfigMap",
+        "GatewayClass",
+        "ReferenceGrant",
+        "BackendTLSPolicy",
     ];
     let elsewhere = |source: &Source| !source.path.split('/').any(|part| part.starts_with("kubernetes"));
-    let serving = |source: &Source| source.is_under(&["config/src", "proxy/src", "l2announce/src", "acme/src", "dns/src"]);
+    let serving =
+        |source: &Source| source.is_under(&["config/src", "proxy/src", "l2announce/src", "acme/src", "dns/src"]);
     let files = sources();
     let files = files.iter().filter(|source| serving(source) && elsewhere(source));
     let named = |source: &Source| {
@@ -140,12 +153,26 @@ fn object_kinds_are_named_only_under_kubernetes() {
 #[test]
 fn pure_cores_read_no_clock_and_no_file() {
     const PURE: [&str; 10] = [
-        "config/src/model", "config/src/snapshot", "config/src/compile", "config/src/kubernetes", "config/src/report.rs",
-        "proxy/src/upstream/balance", "l2announce/src/arp", "l2announce/src/ndp", "l2announce/src/election",
+        "config/src/model",
+        "config/src/snapshot",
+        "config/src/compile",
+        "config/src/kubernetes",
+        "config/src/report.rs",
+        "proxy/src/upstream/balance",
+        "l2announce/src/arp",
+        "l2announce/src/ndp",
+        "l2announce/src/election",
         "acme/src/order",
     ];
     const FORBIDDEN: [&str; 9] = [
-        "Instant::now", "SystemTime::now", "Timestamp::now", "std::fs", "tokio", "tracing", "println", "eprintln",
+        "Instant::now",
+        "SystemTime::now",
+        "Timestamp::now",
+        "std::fs",
+        "tokio",
+        "tracing",
+        "println",
+        "eprintln",
         "rand::random",
     ];
     let files = sources();
@@ -166,14 +193,17 @@ fn snapshot_and_model_hold_no_machinery() {
 fn tls_does_not_know_acme() {
     let files = sources();
     let files = files.iter().filter(|source| source.is_under(&["proxy/src/tls"]));
-    assert_none(files.filter(|source| source.code.contains("postern_acme")).map(|source| format!("{} names acme", source.path)));
+    assert_none(
+        files.filter(|source| source.code.contains("postern_acme")).map(|source| format!("{} names acme", source.path)),
+    );
 }
 
 #[test]
 fn unsafe_is_only_in_the_socket_module() {
     let files = sources();
     let files = files.iter().filter(|source| !source.is_under(&["l2announce/src/socket"]));
-    let is_unsafe = |source: &&Source| ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|word| source.code.contains(word));
+    let is_unsafe =
+        |source: &&Source| ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|word| source.code.contains(word));
     assert_none(files.filter(is_unsafe).map(|source| format!("{} holds unsafe code", source.path)));
 }
 
@@ -267,7 +297,8 @@ fn word(text: &str) -> Option<String> {
 
 /// Makes one module, `(request path)`, of several.
 fn contract(imports: &Imports, knot: &[&str]) -> Imports {
-    let name = |module: &String| if knot.contains(&module.as_str()) { "(request path)".to_owned() } else { module.clone() };
+    let name =
+        |module: &String| if knot.contains(&module.as_str()) { "(request path)".to_owned() } else { module.clone() };
     let mut contracted = Imports::new();
     for (module, named) in imports {
         let target = contracted.entry(name(module)).or_default();
@@ -312,6 +343,7 @@ fn a_cycle_is_found_and_named() {
     };
     assert_eq!(cycle(&imports(&[("a", "b"), ("b", "c")])), None);
     assert_eq!(cycle(&imports(&[("a", "b"), ("b", "c"), ("c", "b")])), Some(vec!["b".into(), "c".into(), "b".into()]));
-    let knot = contract(&imports(&[("worker", "upstream"), ("upstream", "worker"), ("worker", "settings")]), &REQUEST_PATH);
+    let knot =
+        contract(&imports(&[("worker", "upstream"), ("upstream", "worker"), ("worker", "settings")]), &REQUEST_PATH);
     assert_eq!(cycle(&knot), None);
 }

@@ -18,7 +18,8 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: Box<dyn Stream>, host: &str, path: &str) -> Self {
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: postern-benches\r\nAccept: */*\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: postern-benches\r\nAccept: */*\r\n\r\n");
         Self { stream, request: request.into_bytes(), seen: Vec::with_capacity(64 * 1024) }
     }
 

@@ -96,7 +96,8 @@ impl Load {
     /// Connects, asks once on each connection, and then runs to `limit`; `probe` is read when all connections stand
     /// and again when the last request has ended.
     pub(crate) fn run<T>(&self, limit: Limit, mut probe: impl FnMut() -> T) -> Result<(Outcome, T, T)> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
         runtime.block_on(async {
             let clients = self.connect().await?;
             let before = probe();

@@ -52,7 +52,9 @@ fn config(trust: &Trust, alpn: &[u8]) -> Result<ClientConfig, ClientError> {
     let builder = builder.map_err(io::Error::other)?;
     let mut config = match trust {
         Trust::Roots(roots) => builder.with_root_certificates(roots.clone()).with_no_client_auth(),
-        Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider))).with_no_client_auth(),
+        Trust::Anyone => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified(provider))).with_no_client_auth()
+        }
     };
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![alpn.to_vec()];

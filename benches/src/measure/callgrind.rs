@@ -62,7 +62,8 @@ fn control(arguments: &[&str], pid: u32) -> Result<()> {
 
 fn dumps(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).context(folder.display().to_string())?;
-    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("callgrind.out."));
+    let named =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("callgrind.out."));
     Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(named).collect())
 }
 

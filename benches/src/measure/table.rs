@@ -9,7 +9,12 @@ pub(crate) fn print_rounds(rounds: &Rounds, unit: &str, base: &str) {
         let ratios = rounds.ratios(series, base);
         let range = spread(&ratios).map_or_else(String::new, |[low, high]| format!("{low:.3} to {high:.3}"));
         let ratio = if ratios.is_empty() { String::new() } else { format!("{:.3}", median(&ratios)) };
-        println!("  {:<22} {:>14.2}  {ratio:>8}  {range:>15}  {:>6}", series.name, median(&series.costs), series.errors);
+        println!(
+            "  {:<22} {:>14.2}  {ratio:>8}  {range:>15}  {:>6}",
+            series.name,
+            median(&series.costs),
+            series.errors
+        );
     }
     println!("  stolen by the hypervisor: median {:.1} % of a round", median(&rounds.stolen));
 }

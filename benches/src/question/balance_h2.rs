@@ -47,5 +47,7 @@ fn round(bench: &Bench<'_>, contender: &Contender) -> Result<f64> {
 fn workers(before: Vec<(String, Duration)>, after: Vec<(String, Duration)>) -> Vec<f64> {
     let before: BTreeMap<String, Duration> = before.into_iter().collect();
     let worker = after.into_iter().filter(|(name, _)| name.starts_with("worker"));
-    worker.map(|(name, time)| time.saturating_sub(before.get(&name).copied().unwrap_or_default()).as_secs_f64()).collect()
+    worker
+        .map(|(name, time)| time.saturating_sub(before.get(&name).copied().unwrap_or_default()).as_secs_f64())
+        .collect()
 }

@@ -62,18 +62,42 @@ struct Question {
 }
 
 static QUESTIONS: &[Question] = &[
-    Question { name: "h1-plain", about: "HTTP/1.1 keep-alive, 100 bytes: CPU per request", answer: request_cost::h1_plain },
+    Question {
+        name: "h1-plain",
+        about: "HTTP/1.1 keep-alive, 100 bytes: CPU per request",
+        answer: request_cost::h1_plain,
+    },
     Question { name: "h1-tls", about: "the same over TLS 1.3", answer: request_cost::h1_tls },
     Question { name: "h2-tls", about: "HTTP/2 over TLS 1.3, 100 bytes", answer: request_cost::h2_tls },
-    Question { name: "tls-handshake", about: "full TLS 1.3 handshake (P-256) and one request", answer: request_cost::tls_handshake },
+    Question {
+        name: "tls-handshake",
+        about: "full TLS 1.3 handshake (P-256) and one request",
+        answer: request_cost::tls_handshake,
+    },
     Question { name: "body-1mib", about: "1 MiB bodies, plain: CPU per request", answer: request_cost::body_plain },
     Question { name: "body-1mib-tls", about: "1 MiB bodies over TLS 1.3", answer: request_cost::body_tls },
-    Question { name: "routes-10k", about: "instructions and allocations per request, 1 and 10,000 routes", answer: user_space::routes },
-    Question { name: "middlewares", about: "the same with allow-list, headers and rate limit", answer: user_space::middlewares },
+    Question {
+        name: "routes-10k",
+        about: "instructions and allocations per request, 1 and 10,000 routes",
+        answer: user_space::routes,
+    },
+    Question {
+        name: "middlewares",
+        about: "the same with allow-list, headers and rate limit",
+        answer: user_space::middlewares,
+    },
     Question { name: "route-lookup", about: "one look-up among 1 to 100,000 routes", answer: route_lookup::answer },
-    Question { name: "propagation", about: "file written to first request served, 10,000 routes, under load", answer: propagation::answer },
+    Question {
+        name: "propagation",
+        about: "file written to first request served, 10,000 routes, under load",
+        answer: propagation::answer,
+    },
     Question { name: "live-changes", about: "errors during 1,000 changes under load", answer: live_changes::answer },
-    Question { name: "memory", about: "resident memory: idle, 5,000 routes, idle TLS connections", answer: memory::answer },
+    Question {
+        name: "memory",
+        about: "resident memory: idle, 5,000 routes, idle TLS connections",
+        answer: memory::answer,
+    },
     Question { name: "balance-h2", about: "8 HTTP/2 connections over 4 workers", answer: balance_h2::answer },
 ];
 

@@ -22,7 +22,8 @@ const CHANGES: usize = 100;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(super) fn answer(bench: &Bench<'_>) -> Result<Value> {
-    let postern = Postern::with(&bench.setting(), "postern", World::new(bench.backend.address).only_named().routes(ROUTES))?;
+    let postern =
+        Postern::with(&bench.setting(), "postern", World::new(bench.backend.address).only_named().routes(ROUTES))?;
     let manifests = postern.manifests().to_owned();
     let started = Instant::now();
     let contender = postern.start()?;

@@ -37,7 +37,8 @@ fn per_request(bench: &Bench<'_>, name: &str, world: World) -> Result<PerRequest
     // A closed loop of one connection: no request waits for another, and no timer of the load decides what is counted.
     let load = Load { connections: 1, ..Load::plain(contender.plain, HOST, 0.0) };
     load.run(Limit::Requests(REQUESTS), || ())?;
-    let count = |requests| callgrind::count(contender.pid, &folder, || load.run(Limit::Requests(requests), || ()).map(drop));
+    let count =
+        |requests| callgrind::count(contender.pid, &folder, || load.run(Limit::Requests(requests), || ()).map(drop));
     // Twice, so that connecting and what runs beside the requests cancel out.
     let (short, long) = (count(REQUESTS)?, count(2 * REQUESTS)?);
     contender.terminate();
@@ -57,6 +58,7 @@ fn report((first, base): (&str, PerRequest), (second, other): (&str, PerRequest)
         (format!("{first}: allocations"), base.1, "per request"),
         (format!("{second}: allocations"), other.1, "per request"),
     ]);
-    let one = |name: &str, counts: PerRequest| json!({ "name": name, "instructions": counts.0, "allocations": counts.1 });
+    let one =
+        |name: &str, counts: PerRequest| json!({ "name": name, "instructions": counts.0, "allocations": counts.1 });
     json!({ "cases": [one(first, base), one(second, other)], "instructions_ratio": other.0 / base.0 })
 }

@@ -1,0 +1,27 @@
+//! One function per parser of foreign bytes. Each takes any bytes, must not panic on them, and asserts what must hold
+//! of the result. cargo-fuzz calls them with inputs that it invents; `tests/replay.rs` with those that are kept.
+#![forbid(unsafe_code)]
+
+mod forwarded_headers;
+mod http1_guard;
+mod manifests;
+mod path_normalisation;
+mod route_match;
+
+pub use forwarded_headers::forwarded_headers;
+pub use http1_guard::http1_guard;
+pub use manifests::manifests;
+pub use path_normalisation::path_normalisation;
+pub use route_match::route_match;
+
+/// A target: its name, and what runs one input.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them; the names are those of the corpora.
+pub const TARGETS: &[Target] = &[
+    ("forwarded_headers", forwarded_headers),
+    ("http1_guard", http1_guard),
+    ("manifests", manifests),
+    ("path_normalisation", path_normalisation),
+    ("route_match", route_match),
+];

@@ -1,0 +1,116 @@
+//! The tables against a model that tries every rule in the documented order.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use postern_config::{
+    model::{
+        host::{HostPattern, WildcardDepth},
+        id::ObjectId,
+        path::PathPattern,
+        route::{Action, HeaderMatch, Outcome, Predicates, Rule, RuleSource, ValueMatch},
+    },
+    snapshot::{HostEntry, HostTable, Listener, RequestKey, SniTable, SocketKey, Transport},
+};
+
+const HOSTS: [&str; 8] = ["", "a.b.c", "b.c", "x.b.c", "*.b.c", "*.c", "*.a.b.c", "c"];
+const PATHS: [&str; 8] = ["/", "/a", "/a/", "/a/b", "/ab", "/a/b/c", "/b", "/a//b"];
+const ASKED_HOSTS: [&str; 8] = ["a.b.c", "b.c", "x.b.c", "y.b.c", "z.y.b.c", "c", "", "other.org"];
+const ASKED_PATHS: [&str; 8] = ["/", "/a", "/a/", "/a/b", "/ab", "/abc", "/a/b/c/d/e", "/b/"];
+/// More rules than this only make one input slower.
+const MOST_RULES: usize = 40;
+
+struct Filed {
+    host: HostPattern,
+    route_host: HostPattern,
+    rule: Arc<Rule>,
+}
+
+/// Two bytes of request, then four bytes a rule.
+pub fn route_match(data: &[u8]) {
+    let [asked_host, asked_rest, rules @ ..] = data else { return };
+    let drafts = rules.chunks_exact(4).take(MOST_RULES).enumerate();
+    let filed: Vec<Filed> = drafts.filter_map(|(index, bytes)| file(index, bytes)).collect();
+    let method = if asked_rest & 8 == 0 { Method::GET } else { Method::POST };
+    let mut headers = HeaderMap::new();
+    if asked_rest & 16 != 0 {
+        headers.insert("x-a", HeaderValue::from_static("1"));
+    }
+    let host = pick(&ASKED_HOSTS, *asked_host);
+    let request =
+        RequestKey { host, path: pick(&ASKED_PATHS, *asked_rest), query: None, method: &method, headers: &headers };
+    let listener = listener(&filed);
+    let name = |rule: &Arc<Rule>| rule.source.object.name.clone();
+    assert_eq!(listener.find(request).map(name), naive(&filed, request).map(name), "{request:?}");
+}
+
+fn pick<'a>(texts: &[&'a str; 8], byte: u8) -> &'a str {
+    texts[usize::from(byte % 8)]
+}
+
+fn file(index: usize, bytes: &[u8]) -> Option<Filed> {
+    let &[host, route_host, path, flags] = bytes else { return None };
+    let depth = |byte: u8| if byte & 8 == 0 { WildcardDepth::One } else { WildcardDepth::Many };
+    let pattern = |byte| HostPattern::parse(pick(&HOSTS, byte), depth(byte)).ok();
+    let text = pick(&PATHS, path);
+    let path = match flags % 3 {
+        0 => PathPattern::exact(text),
+        1 => PathPattern::prefix(text),
+        _ => PathPattern::regex(&format!("{text}.*")),
+    };
+    Some(Filed { host: pattern(host)?, route_host: pattern(route_host)?, rule: rule(index, path.ok()?, flags) })
+}
+
+fn rule(index: usize, path: PathPattern, flags: u8) -> Arc<Rule> {
+    let object = ObjectId { kind: "route".into(), namespace: "ns".into(), name: format!("r{index:02}").into() };
+    let header = HeaderMatch { name: HeaderName::from_static("x-a"), value: ValueMatch::Exact("1".into()) };
+    Arc::new(Rule {
+        source: Arc::new(RuleSource { object, created: None, rule_index: 0, rule_name: None }),
+        match_index: 0,
+        fallback: false,
+        path,
+        predicates: Predicates {
+            method: (flags & 64 != 0).then_some(Method::POST),
+            headers: if flags & 128 == 0 { Vec::new() } else { vec![header] },
+            ..Predicates::default()
+        },
+        except_hosts: Arc::default(),
+        action: Arc::new(Action {
+            steps: Vec::new(),
+            outcome: Outcome::Closed { status: StatusCode::OK, reason: "".into() },
+        }),
+    })
+}
+
+fn listener(filed: &[Filed]) -> Listener {
+    let mut hosts = HostTable::default();
+    for Filed { host, route_host, rule } in filed {
+        let mut entry = hosts.get(host).map_or_else(|| HostEntry::new(host.clone()), |entry| (**entry).clone());
+        let mut paths = entry.layer(route_host).map(|paths| (**paths).clone()).unwrap_or_default();
+        let mut rules: Vec<_> = paths.get(&rule.path).map(|rules| rules.to_vec()).unwrap_or_default();
+        rules.push(rule.clone());
+        rules.sort();
+        paths.set(&rule.path, rules.into());
+        entry.set_layer(route_host, paths);
+        hosts.set(host, Some(Arc::new(entry)));
+    }
+    let key = SocketKey { address: None, port: 80 };
+    Listener { key, name: "web".into(), transport: Transport::Plain, hosts, sni: SniTable::default() }
+}
+
+fn naive<'a>(filed: &'a [Filed], request: RequestKey<'_>) -> Option<&'a Arc<Rule>> {
+    let path_rank = |path: &PathPattern| match path {
+        PathPattern::Exact(_) => (0, Reverse(0), String::new()),
+        PathPattern::Regex(regex) => (1, Reverse(regex.as_str().len()), regex.as_str().to_owned()),
+        PathPattern::Prefix(prefix) => (2, Reverse(prefix.len()), String::new()),
+    };
+    let fits = |filed: &&Filed| {
+        filed.host.matches(request.host)
+            && filed.rule.path.matches(request.path)
+            && filed.rule.predicates.matches(request.method, request.headers, request.query)
+    };
+    let rank = |filed: &&'a Filed| {
+        (filed.host.clone(), filed.route_host.clone(), path_rank(&filed.rule.path), filed.rule.clone())
+    };
+    filed.iter().filter(fits).min_by_key(rank).map(|filed| &filed.rule)
+}
