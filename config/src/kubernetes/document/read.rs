@@ -209,7 +209,11 @@ fn deserialize<'de, S: DeserializeSeed<'de>>(
     let mut track = serde_path_to_error::Track::new();
     let mut unknown = |path: serde_ignored::Path<'_>| findings.push(unknown_field(join(at, &field_path(&path))));
     let ignored = serde_ignored::Deserializer::new(value, &mut unknown);
-    let read = seed.deserialize(serde_path_to_error::Deserializer::new(ignored, &mut track));
+    // Erased, because each kind would otherwise be compiled once more through both adapters: minutes of building.
+    let mut erased =
+        <dyn erased_serde::Deserializer<'_>>::erase(serde_path_to_error::Deserializer::new(ignored, &mut track));
+    let read = seed.deserialize(&mut erased as &mut dyn erased_serde::Deserializer<'_>);
+    drop(erased);
     read.map_err(|error| {
         let path = track.path().to_string();
         wrong_type(join(at, path.trim_start_matches('.')), &error.to_string(), secret)
