@@ -1,6 +1,6 @@
 //! HTTP/1 on hyper, behind the guard.
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, sync::Arc};
+use std::{cell::Cell, convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, rc::Rc, sync::Arc};
 
 use bytes::BytesMut;
 use http::{StatusCode, Version, header};
@@ -8,10 +8,10 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Accepted;
+use super::{Accepted, closing::Closing};
 use crate::{
     exchange::{Body, Connection},
-    protocol::http1_guard::{Deadlines, Guard, HeadLimits, Link},
+    protocol::http1_guard::{Deadlines, Guard, HeadLimits, Link, Offence},
     settings::Limits,
     worker::Worker,
 };
@@ -28,14 +28,18 @@ where
     F: Fn(http::Request<Incoming>, Rc<Connection>, Rc<Worker>) -> R + Clone + 'static,
     R: Future<Output = http::Response<Body>> + 'static,
 {
-    let Accepted { stream, connection, mut ticket, .. } = accepted;
+    let Accepted { stream, connection, ticket, .. } = accepted;
     let link = Arc::new(Link::default());
     let limits = &worker.shared.settings.limits;
     let io = TokioIo::new(Guard::new(stream, early, head_limits(limits), deadlines(limits), link.clone()));
     let builder = builder(limits);
     let peer = connection.peer;
     let answers = link.clone();
+    let metrics = worker.clone();
+    let asked = Rc::new(Cell::new(false));
+    let mut closing = Closing::new(ticket, asked.clone());
     let call = service_fn(move |request: http::Request<Incoming>| {
+        asked.set(true);
         let upgrade = request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE);
         // Boxed, because hyper keeps room for one future in each connection, idle ones too.
         let answer = Box::pin(service(request, connection.clone(), worker.clone()));
@@ -49,19 +53,28 @@ where
         }
     });
     let mut serving = pin!(builder.serve_connection(io, call).with_upgrades());
-    let mut told = false;
     let ended = poll_fn(|cx| {
-        if !told && ticket.poll_started(cx).is_ready() {
-            told = true;
+        let polled = serving.as_mut().poll(cx);
+        if polled.is_pending() && closing.poll_begin(cx).is_ready() {
             serving.as_mut().graceful_shutdown();
+            return serving.as_mut().poll(cx);
         }
-        serving.as_mut().poll(cx)
+        polled
     });
     if let Err(error) = ended.await {
         tracing::debug!(%peer, %error, "HTTP/1 connection ended early");
     }
+    report(&link, peer, &metrics);
+}
+
+/// Counts and logs what the guard held against the client.
+fn report(link: &Link, peer: SocketAddr, worker: &Worker) {
     if let Some(offence) = link.offence() {
         tracing::info!(%peer, %offence, "refused a malformed HTTP/1 message");
+    }
+    if let Some(limit) = link.offence().and_then(Offence::limit).or(link.overdue()) {
+        worker.metrics().limited(limit);
+        tracing::debug!(%peer, limit = limit.as_str(), "a limit ended the connection");
     }
 }
 

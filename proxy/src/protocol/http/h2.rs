@@ -1,6 +1,6 @@
 //! HTTP/2 on hyper.
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, time::Duration};
+use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 use bytes::BytesMut;
 use http::StatusCode;
@@ -8,11 +8,16 @@ use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Accepted, LocalExecutor, early::Begun};
+use super::{
+    Accepted, LocalExecutor,
+    activity::{Activity, Clock, Finding},
+    early::Begun,
+};
 use crate::{
     exchange::{Body, Connection},
     respond,
     settings::Limits,
+    telemetry::metrics::Limit,
     worker::Worker,
 };
 
@@ -33,26 +38,43 @@ where
     R: Future<Output = http::Response<Body>> + 'static,
 {
     let Accepted { stream, connection, mut ticket, .. } = accepted;
-    let limits = &worker.shared.settings.limits;
-    let fields = limits.header_count;
+    let (limits, observer) = (worker.shared.settings.limits.clone(), worker.clone());
     let peer = connection.peer;
-    let io = TokioIo::new(Begun { early, stream });
-    let builder = builder(limits);
+    let activity = Rc::new(Activity::default());
+    let mut clock = Clock::new(limits.idle, limits.body_idle);
+    let watch = activity.clone();
     let call = service_fn(move |request: http::Request<Incoming>| {
-        let too_many = request.headers().len() > fields;
+        let too_many = request.headers().len() > limits.header_count;
         let (service, connection, worker) = (service.clone(), connection.clone(), worker.clone());
+        let asked = watch.ask();
         async move {
-            Ok::<_, Infallible>(if too_many {
+            let response = if too_many {
+                worker.metrics().limited(Limit::HeaderCount);
                 respond::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
             } else {
                 service(request, connection, worker).await
-            })
+            };
+            Ok::<_, Infallible>(response.map(|body| asked.watch(body)))
         }
     });
-    let mut serving = pin!(builder.serve_connection(io, call));
+    let builder = builder(&observer.shared.settings.limits);
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(Begun { early, stream }), call));
     let mut told = false;
     let ended = poll_fn(|cx| {
-        if !told && ticket.poll_started(cx).is_ready() {
+        let drained = !told && ticket.poll_started(cx).is_ready();
+        let idle = match clock.poll(cx, &activity) {
+            Poll::Ready(Finding::Stalled) => {
+                observer.metrics().limited(Limit::BodyIdle);
+                tracing::debug!(%peer, "a stream stood still without window; the connection is dropped");
+                return Poll::Ready(Ok(()));
+            }
+            Poll::Ready(Finding::Idle) if !told => {
+                observer.metrics().limited(Limit::Idle);
+                true
+            }
+            _ => false,
+        };
+        if drained || idle {
             told = true;
             serving.as_mut().graceful_shutdown();
         }

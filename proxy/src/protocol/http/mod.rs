@@ -3,6 +3,8 @@
 //! `serve` finds out what is spoken (ALPN has said it, or the HTTP/2 preface does), applies the limits, and ends
 //! gracefully when its drain ticket says so. Each request goes to the service, which always has an answer.
 
+mod activity;
+mod closing;
 mod early;
 mod executor;
 mod h1;
@@ -53,7 +55,13 @@ where
     R: Future<Output = http::Response<Body>> + 'static,
 {
     let deadline = worker.shared.settings.limits.idle;
-    let Some((spoken, early)) = early::find_out(&mut accepted.stream, accepted.spoken, deadline).await else { return };
+    let Accepted { stream, spoken, ticket, .. } = &mut accepted;
+    let found = tokio::select! {
+        biased;
+        found = early::find_out(stream, *spoken, deadline) => found,
+        () = closing::first_request_overdue(ticket) => None,
+    };
+    let Some((spoken, early)) = found else { return };
     match spoken {
         Spoken::Http2 => Box::pin(h2::serve(accepted, early, worker, service)).await,
         _ => h1::serve(accepted, early, worker, service).await,

@@ -203,57 +203,72 @@ impl Framing {
         (self.bytes, self.fields) = (0, 0);
     }
 
-    /// One line, or what there is of it.
+    /// One line, or what there is of it. The first control byte in it decides: it should be the CR of its end.
     fn line(&mut self, rest: &[u8]) -> Result<Step, (usize, Offence)> {
         let room = self.limits.bytes.saturating_sub(self.bytes);
-        let Some(end) = memchr::memchr(b'\n', rest.get(..room.min(rest.len())).unwrap_or(rest)) else {
-            return self.cut_line(rest, room);
-        };
-        let n = end + 1;
-        self.bytes += n;
-        let piece = rest.get(..n).unwrap_or(rest);
-        let done = if self.cut.is_empty() {
-            self.whole_line(piece)
-        } else {
-            let mut whole = std::mem::take(&mut self.cut);
-            whole.extend_from_slice(piece);
-            self.whole_line(&whole)
-        };
-        match done {
-            Ok(true) => Ok(Step::HeadEnd(n)),
-            Ok(false) => Ok(Step::Passed(n)),
-            Err(offence) => Err((n, offence)),
+        let window = rest.get(..room).unwrap_or(rest);
+        if self.cut.last() == Some(&b'\r') {
+            return self.cut_end(window);
+        }
+        let Some(at) = head::find_control(window) else { return self.cut_line(rest, window) };
+        match (window.get(at), window.get(at + 1)) {
+            (Some(b'\r'), Some(b'\n')) => {
+                let content = window.get(..at).unwrap_or_default();
+                self.bytes += at + 2;
+                self.end_line(content, at + 2)
+            }
+            (Some(b'\r'), Some(_)) => Err((at + 2, Offence::BareCr)),
+            (Some(b'\r'), None) => self.cut_line(rest, window),
+            (Some(b'\n'), _) => Err((at + 1, Offence::BareLf)),
+            _ => Err((at + 1, Offence::ControlByte)),
         }
     }
 
-    /// Keeps the beginning of a line, unless it is too long or already no request.
-    fn cut_line(&mut self, rest: &[u8], room: usize) -> Result<Step, (usize, Offence)> {
-        if matches!(self.state, State::RequestLine)
-            && let Some(bad) = rest.iter().take(room).position(|b| head::has_control_except_cr(&[*b]))
-        {
-            return Err((bad + 1, Offence::ControlByte));
-        }
-        if rest.len() > room {
-            return Err((room, self.too_long()));
+    /// Keeps the beginning of a line, unless that is too long.
+    fn cut_line(&mut self, rest: &[u8], window: &[u8]) -> Result<Step, (usize, Offence)> {
+        if rest.len() > window.len() {
+            return Err((window.len(), self.too_long()));
         }
         self.bytes += rest.len();
         self.cut.extend_from_slice(rest);
         Ok(Step::Passed(rest.len()))
     }
 
+    /// The line was cut between CR and LF.
+    fn cut_end(&mut self, window: &[u8]) -> Result<Step, (usize, Offence)> {
+        match window.first() {
+            Some(b'\n') => {
+                self.bytes += 1;
+                self.cut.pop();
+                self.end_line(&[], 1)
+            }
+            Some(_) => Err((1, Offence::BareCr)),
+            None => Err((0, self.too_long())),
+        }
+    }
+
+    /// The line is complete with `content`, behind what was kept of it; `passed` bytes end it.
+    fn end_line(&mut self, content: &[u8], passed: usize) -> Result<Step, (usize, Offence)> {
+        let done = if self.cut.is_empty() {
+            self.whole_line(content)
+        } else {
+            let mut whole = std::mem::take(&mut self.cut);
+            whole.extend_from_slice(content);
+            self.whole_line(&whole)
+        };
+        match done {
+            Ok(true) => Ok(Step::HeadEnd(passed)),
+            Ok(false) => Ok(Step::Passed(passed)),
+            Err(offence) => Err((passed, offence)),
+        }
+    }
+
     fn too_long(&self) -> Offence {
         if matches!(self.state, State::Trailers) { Offence::TrailersTooLong } else { Offence::HeadTooLong }
     }
 
-    /// A line with its end; whether the head ends with it.
-    fn whole_line(&mut self, line: &[u8]) -> Result<bool, Offence> {
-        let content = line.strip_suffix(b"\r\n").or_else(|| line.strip_suffix(b"\n")).unwrap_or(line);
-        if head::has_control(content) {
-            return Err(if head::has_control_except_cr(content) { Offence::ControlByte } else { Offence::BareCr });
-        }
-        if !line.ends_with(b"\r\n") {
-            return Err(Offence::BareLf);
-        }
+    /// A line without its end; whether the head ends with it.
+    fn whole_line(&mut self, content: &[u8]) -> Result<bool, Offence> {
         match self.state {
             State::RequestLine => self.request_line(content).map(|()| false),
             State::Trailers => self.trailer_line(content).map(|()| false),

@@ -29,34 +29,60 @@ pub(super) struct Head {
     default_port: &'static [u8],
 }
 
-/// The bytes of a token (RFC 9110 section 5.6.2).
-static TOKEN: [bool; 256] = token_table();
+/// What a byte may be part of.
+static CLASS: [u8; 256] = classes();
+/// A token (RFC 9110 section 5.6.2).
+const TOKEN: u8 = 1;
+/// A host name.
+const NAME: u8 = 2;
 
-const fn token_table() -> [bool; 256] {
-    let mut table = [false; 256];
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric()
+        let token = b.is_ascii_alphanumeric()
             || matches!(b, b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.')
             || matches!(b, b'^' | b'_' | b'`' | b'|' | b'~');
+        let name = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        table[byte] = token as u8 * TOKEN + name as u8 * NAME;
         byte += 1;
     }
     table
 }
 
+fn is_in(byte: u8, class: u8) -> bool {
+    CLASS.get(usize::from(byte)).is_some_and(|classes| classes & class != 0)
+}
+
 fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|b| TOKEN.get(usize::from(*b)).copied().unwrap_or(false))
+    !text.is_empty() && text.iter().all(|b| is_in(*b, TOKEN))
 }
 
-/// Whether there is a byte that no line may hold: controls other than tab. Written as a fold, which compiles to vector code.
-pub(super) fn has_control(line: &[u8]) -> bool {
-    line.iter().fold(false, |found, b| found | ((*b < 0x20) & (*b != b'\t')) | (*b == 0x7f))
+/// Position of the first control byte other than tab. In a good line that is the CR of its end, so that one pass both
+/// ends and judges it: eight bytes at a time, because lines are short.
+pub(super) fn find_control(bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = LOW << 7;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let delete = word ^ (LOW * 0x7f);
+        // The lowest bit that is set is exact, those above it may be carried; tabs are set too.
+        let mut hits = ((word.wrapping_sub(LOW * 0x20) & !word) | (delete.wrapping_sub(LOW) & !delete)) & HIGH;
+        while hits != 0 {
+            let bit = hits.trailing_zeros();
+            if is_control((word >> (bit - 7)) as u8) {
+                return Some(at * 8 + bit as usize / 8);
+            }
+            hits &= hits - 1;
+        }
+    }
+    rest.iter().position(|b| is_control(*b)).map(|found| words.len() * 8 + found)
 }
 
-/// As [`has_control`], but CR is somebody else's business.
-pub(super) fn has_control_except_cr(line: &[u8]) -> bool {
-    line.iter().fold(false, |found, b| found | ((*b < 0x20) & (*b != b'\t') & (*b != b'\r')) | (*b == 0x7f))
+fn is_control(byte: u8) -> bool {
+    (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }
 
 impl Head {
@@ -82,7 +108,7 @@ impl Head {
     }
 
     fn target(&mut self, method: &[u8], target: &[u8]) -> Result<(), Offence> {
-        if target.iter().fold(false, |bad, b| bad | (*b == b'#') | (*b == b'\\') | (*b == b'\t')) {
+        if memchr::memchr3(b'#', b'\\', b'\t', target).is_some() {
             return Err(Offence::Target);
         }
         match target {
@@ -174,9 +200,11 @@ fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), Offence> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(Offence::Folded);
     }
-    let colon = line.iter().position(|b| *b == b':').ok_or(Offence::FieldName)?;
-    let (name, value) = line.split_at(colon);
-    if is_token(name) { Ok((name, value.get(1..).unwrap_or_default())) } else { Err(Offence::FieldName) }
+    let end = line.iter().position(|b| !is_in(*b, TOKEN)).ok_or(Offence::FieldName)?;
+    match line.split_at(end) {
+        (name, [b':', value @ ..]) if !name.is_empty() => Ok((name, value)),
+        _ => Err(Offence::FieldName),
+    }
 }
 
 fn strip_scheme(target: &[u8]) -> Option<(&[u8], &'static [u8])> {
@@ -214,9 +242,7 @@ fn is_ipv6(address: &[u8]) -> bool {
 }
 
 fn is_name(name: &[u8]) -> bool {
-    name.len() <= 255
-        && !matches!(name.first(), None | Some(b'.'))
-        && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    name.len() <= 255 && !matches!(name.first(), None | Some(b'.')) && name.iter().all(|b| is_in(*b, NAME))
 }
 
 /// Nothing, or `:` and a port number.

@@ -8,6 +8,7 @@ use std::sync::{
 use futures_util::task::AtomicWaker;
 
 use super::offence::Offence;
+use crate::telemetry::metrics::Limit;
 
 /// Shared by guard and service. `Sync`, because hyper asks that of connections that may be upgraded.
 #[derive(Debug, Default)]
@@ -15,6 +16,7 @@ pub struct Link {
     decision: AtomicU8,
     waiting: AtomicWaker,
     offence: OnceLock<Offence>,
+    overdue: OnceLock<Limit>,
 }
 
 /// What became of an upgrade request.
@@ -39,6 +41,16 @@ impl Link {
     /// What the client did wrong, if anything.
     pub fn offence(&self) -> Option<Offence> {
         self.offence.get().copied()
+    }
+
+    /// Which limit in time has ended the connection, if one has.
+    pub fn overdue(&self) -> Option<Limit> {
+        self.overdue.get().copied()
+    }
+
+    pub(super) fn too_late(&self, limit: Limit) {
+        // Only the first one ended the connection.
+        let _ = self.overdue.set(limit);
     }
 
     pub(super) fn accuse(&self, offence: Offence) {

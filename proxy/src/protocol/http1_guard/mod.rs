@@ -11,6 +11,8 @@ mod framing;
 mod head;
 mod link;
 mod offence;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io::{self, IoSlice},
@@ -31,6 +33,8 @@ pub use clock::Deadlines;
 pub use framing::{Fed, Framing, HeadLimits, Phase};
 pub use link::{Link, Upgrade};
 pub use offence::Offence;
+
+use crate::telemetry::metrics::Limit;
 
 /// Ends a withheld head, so that a parser that waits for more looks at it.
 const HEAD_TAIL: &[u8] = b"\r\n\r\n";
@@ -137,6 +141,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let phase = self.framing.phase();
         ready!(self.clock.poll_read_deadline(cx, phase));
+        self.link.too_late(match phase {
+            Phase::Body => Limit::BodyIdle,
+            Phase::Head => Limit::HeaderDeadline,
+            _ => Limit::Idle,
+        });
         Poll::Ready(if phase == Phase::Body { Err(stalled("request body made no progress")) } else { Ok(()) })
     }
 
@@ -155,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
                 return Poll::Pending;
             }
             ready!(self.clock.poll_write_deadline(cx));
+            self.link.too_late(Limit::BodyIdle);
             return Poll::Ready(Err(stalled("client does not read")));
         }
         self.clock.written();

@@ -1,5 +1,7 @@
 //! What a client can do wrong in HTTP/1 framing: a closed set, because each is a metric label.
 
+use crate::telemetry::metrics::Limit;
+
 /// Why a message is not forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Offence {
@@ -84,6 +86,15 @@ pub enum Offence {
 }
 
 impl Offence {
+    /// The limit that was broken, when it was one.
+    pub fn limit(self) -> Option<Limit> {
+        match self {
+            Self::HeadTooLong | Self::TrailersTooLong => Some(Limit::HeaderBytes),
+            Self::TooManyFields => Some(Limit::HeaderCount),
+            _ => None,
+        }
+    }
+
     /// Whether the answer is 431 rather than 400.
     pub fn is_too_large(self) -> bool {
         matches!(self, Self::HeadTooLong | Self::TooManyFields)
