@@ -2,16 +2,20 @@
 //! of the result. cargo-fuzz calls them with inputs that it invents; `tests/replay.rs` with those that are kept.
 #![forbid(unsafe_code)]
 
+mod client_hello;
 mod forwarded_headers;
 mod http1_guard;
 mod manifests;
 mod path_normalisation;
+mod proxy_protocol;
 mod route_match;
 
+pub use client_hello::client_hello;
 pub use forwarded_headers::forwarded_headers;
 pub use http1_guard::http1_guard;
 pub use manifests::manifests;
 pub use path_normalisation::path_normalisation;
+pub use proxy_protocol::proxy_protocol;
 pub use route_match::route_match;
 
 /// A target: its name, and what runs one input.
@@ -19,9 +23,11 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them; the names are those of the corpora.
 pub const TARGETS: &[Target] = &[
+    ("client_hello", client_hello),
     ("forwarded_headers", forwarded_headers),
     ("http1_guard", http1_guard),
     ("manifests", manifests),
     ("path_normalisation", path_normalisation),
+    ("proxy_protocol", proxy_protocol),
     ("route_match", route_match),
 ];

@@ -10,7 +10,7 @@ mod connection;
 mod descriptors;
 mod limits;
 mod load;
-mod proxy_protocol;
+pub mod proxy_protocol;
 mod tunnel;
 
 use std::{

@@ -21,11 +21,11 @@ const LONGEST_V1: usize = 107;
 const LONGEST_V2: usize = 4096;
 
 /// Who is at the ends, as the load balancer says; `None`: the connection is its own (LOCAL, UNKNOWN).
-pub(super) type Ends = Option<(SocketAddr, SocketAddr)>;
+pub type Ends = Option<(SocketAddr, SocketAddr)>;
 
 /// Why a required header was not taken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HeaderError {
+pub enum HeaderError {
     /// The peer went away.
     #[error("connection ended in the PROXY protocol header: {0}")]
     Io(#[from] io::Error),
@@ -67,7 +67,16 @@ async fn read_v2(stream: &mut TcpStream, mut bytes: Vec<u8>) -> Result<Ends, Hea
     }
     bytes.resize(FIXED + length, 0);
     stream.read_exact(bytes.get_mut(FIXED..).unwrap_or_default()).await?;
-    let header = v2::Header::try_from(bytes.as_slice()).map_err(|_| HeaderError::Malformed)?;
+    ends_v2(&bytes)
+}
+
+/// What a complete header of either version says.
+pub fn ends(header: &[u8]) -> Result<Ends, HeaderError> {
+    if header.starts_with(v2::PROTOCOL_PREFIX) { ends_v2(header) } else { ends_v1(header) }
+}
+
+fn ends_v2(bytes: &[u8]) -> Result<Ends, HeaderError> {
+    let header = v2::Header::try_from(bytes).map_err(|_| HeaderError::Malformed)?;
     Ok(match (header.command, header.protocol, header.addresses) {
         (v2::Command::Local, ..) => None,
         (_, v2::Protocol::Stream, v2::Addresses::IPv4(ends)) => Some(of_v4(ends)),
@@ -94,7 +103,11 @@ async fn read_v1(stream: &mut TcpStream, mut bytes: Vec<u8>) -> Result<Ends, Hea
         bytes.resize(before + take, 0);
         stream.read_exact(bytes.get_mut(before..).unwrap_or_default()).await?;
     }
-    let header = v1::Header::try_from(bytes.as_slice()).map_err(|_| HeaderError::Malformed)?;
+    ends_v1(&bytes)
+}
+
+fn ends_v1(bytes: &[u8]) -> Result<Ends, HeaderError> {
+    let header = v1::Header::try_from(bytes).map_err(|_| HeaderError::Malformed)?;
     Ok(match header.addresses {
         v1::Addresses::Unknown => None,
         v1::Addresses::Tcp4(ends) => Some(of_v4(ends)),

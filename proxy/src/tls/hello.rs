@@ -20,17 +20,19 @@ const MAX_RAW: usize = 64 * 1024 + 5 * 1024;
 const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// A client that has said hello.
-pub(super) struct Hello<S> {
-    pub(super) stream: S,
-    pub(super) accepted: Accepted,
+pub struct Hello<S> {
+    /// The connection, behind the hello.
+    pub stream: S,
+    /// The hello, for the handshake.
+    pub accepted: Accepted,
     /// All that was read.
-    pub(super) raw: BytesMut,
+    pub raw: BytesMut,
     /// Lower-case, without trailing dot.
-    pub(super) server_name: Option<Arc<str>>,
+    pub server_name: Option<Arc<str>>,
 }
 
 /// Reads from `stream` until the hello is complete.
-pub(super) async fn read<S>(stream: S) -> Result<Hello<S>, HandshakeError>
+pub async fn read<S>(stream: S) -> Result<Hello<S>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

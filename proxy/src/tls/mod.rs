@@ -7,7 +7,7 @@
 mod certificate;
 mod config;
 mod handshake;
-mod hello;
+pub mod hello;
 
 use std::sync::Arc;
 

@@ -30,12 +30,13 @@ fn curl_lines(printed: &str) -> Vec<&str> {
     printed.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect()
 }
 
+/// curl's own exit code says nothing more than the status: 000 when there was no answer, 101 when a WebSocket was opened
+/// and nothing ended it before the time was up.
 fn ask(line: &str) -> Result<(), String> {
+    const MORE: &str =
+        "--silent --show-error --max-time 10 --output /dev/null --write-out '%{http_version} %{http_code}'";
     // The printed lines quote as a shell does, so a shell reads them.
-    let command = format!(
-        "{line} --silent --show-error --max-time 10 --output /dev/null --write-out '%{{http_version}} %{{http_code}}'"
-    );
-    let answer = output(&mut program("sh", &["-c", &command]))?;
+    let answer = output(&mut program("sh", &["-c", &format!("{line} {MORE}; true")]))?;
     println!("{line}  ->  HTTP/{answer}");
     let status = answer.rsplit(' ').next().unwrap_or_default();
     if status.starts_with(['2', '3']) || status == "101" { Ok(()) } else { Err(format!("{line}: answered {answer}")) }
