@@ -163,3 +163,15 @@ impl fmt::Display for Origin {
         write!(f, "{}:{}", self.file.display(), self.line)
     }
 }
+
+impl fmt::Display for Finding {
+    /// `severity reason field: message; remedy`, on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.severity.as_str(), self.reason)?;
+        if !self.field.is_empty() {
+            write!(f, " {}", self.field)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "; {}", self.remedy) }
+    }
+}

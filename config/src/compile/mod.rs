@@ -39,7 +39,7 @@ use crate::{
         view::{Read, View},
     },
     model::id::{CertificateId, ClusterId, MiddlewareId},
-    report::{InputProblem, Report},
+    report::{InputProblem, Report, SkippedObject},
     snapshot::{Listener, Snapshot, SocketKey, Transport},
 };
 
@@ -130,6 +130,12 @@ impl Compiler {
     pub fn set_input_problems(&mut self, mut problems: Vec<InputProblem>) {
         problems.sort();
         self.report.input = problems;
+    }
+
+    /// Replaces what was read and set aside because of its kind; the next output carries it.
+    pub fn set_skipped(&mut self, mut skipped: Vec<SkippedObject>) {
+        skipped.sort();
+        self.report.skipped = skipped;
     }
 
     /// The objects at hand.

@@ -136,7 +136,6 @@ fn is_same_match(a: &Rule, b: &Rule) -> bool {
 }
 
 fn shadowed(place: &Place, first: &Rule, rule: &Rule) -> Finding {
-    let Place { socket, host, path, .. } = place;
     let winner = if first.source.object == rule.source.object {
         convert::match_field(first)
     } else {
@@ -145,7 +144,7 @@ fn shadowed(place: &Place, first: &Rule, rule: &Rule) -> Finding {
     Finding::warning(
         convert::match_field(rule),
         "Shadowed",
-        format!("the same match on {socket}, host {host}, path {path} is served by {winner}, which goes first"),
+        format!("the same match on {place} is served by {winner}, which goes first"),
     )
     .remedy("remove one of the two")
 }

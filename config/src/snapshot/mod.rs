@@ -6,6 +6,7 @@
 
 mod host_table;
 mod path_table;
+mod print;
 mod sni_table;
 #[cfg(test)]
 mod tests;
