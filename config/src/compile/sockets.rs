@@ -22,6 +22,8 @@ pub(super) struct Sockets {
     entry_points: BTreeMap<SocketKey, EntryPoint>,
     contests: BTreeMap<SocketKey, Contest<Transport>>,
     dirty: BTreeSet<SocketKey>,
+    /// Entry points that no output has shown yet: all of them, until the first.
+    unshown: BTreeSet<SocketKey>,
 }
 
 impl Sockets {
@@ -30,8 +32,8 @@ impl Sockets {
         let by_socket = |entry: &EntryPoint| (entry.socket, entry.clone());
         // Of two entry points on one socket the first stays; the settings refuse the second before it comes here.
         let entry_points: BTreeMap<_, _> = entry_points.iter().rev().map(by_socket).collect();
-        let dirty = entry_points.keys().copied().collect();
-        Self { entry_points, contests: BTreeMap::new(), dirty }
+        let unshown = entry_points.keys().copied().collect();
+        Self { entry_points, unshown, ..Self::default() }
     }
 
     /// What is spoken on `socket`; `None`: it does not exist.
@@ -61,14 +63,10 @@ impl Sockets {
 
     /// Decides what was touched; returns the sockets that came, went or changed their transport.
     pub(super) fn settle(&mut self, verdicts: &mut Verdicts) -> BTreeSet<SocketKey> {
-        let mut changed = BTreeSet::new();
+        let mut changed = std::mem::take(&mut self.unshown);
         for socket in std::mem::take(&mut self.dirty) {
             let entry = self.entry_points.get(&socket);
-            let Some(contest) = self.contests.get_mut(&socket) else {
-                // Only an entry point that was never shown yet is dirty without a claim.
-                changed.insert(socket);
-                continue;
-            };
+            let Some(contest) = self.contests.get_mut(&socket) else { continue };
             let moved = contest.settle(|standing, claim, winner| {
                 let source = Source::Socket(socket, standing.section.clone(), standing.nth);
                 let finding = claim.and_then(|transport| conflict(socket, standing, *transport, entry, winner));

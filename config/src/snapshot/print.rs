@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{HostEntry, HostTable, Listener, Place, SniAction, SniTable, Snapshot, Transport};
+use super::{HostEntry, HostTable, Listener, Place, Snapshot, SniAction, SniTable, Transport};
 use crate::model::{
     certificate::CertificateSlot,
     cluster::{Balance, Cluster, ClusterSlot, EndpointAddress, PassiveHealth},

@@ -166,6 +166,8 @@ fn pattern(path: &HttpPath, matcher: PathMatcher) -> Result<PathPattern, PathErr
         }
         // Traefik's expressions match anywhere in the path, ours the whole of it.
         (PathType::ImplementationSpecific, PathMatcher::PathRegexp) => {
+            // By itself first: a stray parenthesis must not reach out of the brackets.
+            PathPattern::regex(text)?;
             PathPattern::regex(&format!("(?s:.*)(?:{text})(?s:.*)"))
         }
     }
