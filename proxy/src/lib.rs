@@ -9,6 +9,7 @@
 //! [`respond`] is the only place that decides what a client sees when something failed. [`app`] wires everything.
 #![forbid(unsafe_code)]
 
+pub mod args;
 pub mod exchange;
 pub mod lifecycle;
 pub mod listener;

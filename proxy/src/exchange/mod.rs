@@ -24,6 +24,7 @@ use tokio::time::Instant;
 pub use authority::RequestHost;
 pub use body::{Body, BodyError};
 pub use serve::serve;
+pub(crate) use serve::{choose, prepare};
 
 use crate::{
     telemetry::{access_log::Record, metrics::EntryPointIndex},

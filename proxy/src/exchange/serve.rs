@@ -11,7 +11,7 @@ use postern_config::{
         filter::Filter,
         route::{Outcome, Rule, Step},
     },
-    snapshot::{Listener, RequestKey, SniAction, SniEntry},
+    snapshot::{Listener, Observer, RequestKey, Snapshot, SniAction, SniEntry},
 };
 
 use super::{
@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     middleware::Slot,
-    plan::Plan,
     respond::Failure,
+    settings::Trust,
     upstream,
     worker::{PlanRef, Worker},
 };
@@ -46,9 +46,10 @@ struct Admitted {
 
 /// Cleans the head and finds its rule.
 fn admit(parts: &mut Parts, connection: &Connection, worker: &Worker) -> Result<Admitted, Failure> {
-    let prepared = prepare(parts, connection, worker)?;
+    let shared = &worker.shared;
+    let prepared = prepare(parts, connection, &shared.settings.trust, &shared.server_name)?;
     let plan = worker.plan();
-    let rule = choose(&plan, parts, &prepared, connection)?;
+    let rule = choose(&plan.snapshot, parts, &prepared, connection, &mut ())?;
     Ok(Admitted { prepared, plan, rule })
 }
 
@@ -89,20 +90,26 @@ async fn answer(
 }
 
 /// What the rest needs to know of a head once it has been cleaned.
-struct Prepared {
-    host: RequestHost,
-    client: IpAddr,
+pub(crate) struct Prepared {
+    /// Whom it is for.
+    pub(crate) host: RequestHost,
+    /// Address that limits and lists judge.
+    pub(crate) client: IpAddr,
 }
 
-/// Cleans the head in place: host, path, forwarded fields.
-fn prepare(parts: &mut Parts, connection: &Connection, worker: &Worker) -> Result<Prepared, Failure> {
+/// Cleans the head in place: host, path, forwarded fields. `explain` asks the same.
+pub(crate) fn prepare(
+    parts: &mut Parts,
+    connection: &Connection,
+    trust: &Trust,
+    server_name: &HeaderValue,
+) -> Result<Prepared, Failure> {
     accept_connect(parts)?;
     let host = authority::take(parts)?;
     normalise_target(parts)?;
-    let settings = &worker.shared.settings;
-    let client = forwarded::clean(parts, connection, &settings.trust);
+    let client = forwarded::clean(parts, connection, trust);
     let upgrade = parts.headers.contains_key(header::UPGRADE);
-    forwarded::complete(&mut parts.headers, connection, &host, upgrade, &worker.shared.server_name);
+    forwarded::complete(&mut parts.headers, connection, &host, upgrade, server_name);
     Ok(Prepared { host, client })
 }
 
@@ -141,9 +148,15 @@ fn normalise_target(parts: &mut Parts) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The rule that serves the request.
-fn choose(plan: &Plan, parts: &Parts, prepared: &Prepared, connection: &Connection) -> Result<Arc<Rule>, Failure> {
-    let listener = plan.snapshot.listeners.get(&connection.socket).ok_or(Failure::NoRoute)?;
+/// The rule that serves the request. `explain` asks the same, with an observer of the look-up.
+pub(crate) fn choose<O: Observer>(
+    snapshot: &Snapshot,
+    parts: &Parts,
+    prepared: &Prepared,
+    connection: &Connection,
+    observer: &mut O,
+) -> Result<Arc<Rule>, Failure> {
+    let listener = snapshot.listeners.get(&connection.socket).ok_or(Failure::NoRoute)?;
     if is_misdirected(listener, connection, &prepared.host.name) {
         return Err(Failure::Misdirected);
     }
@@ -154,7 +167,7 @@ fn choose(plan: &Plan, parts: &Parts, prepared: &Prepared, connection: &Connecti
         method: &parts.method,
         headers: &parts.headers,
     };
-    listener.find(key).cloned().ok_or(Failure::NoRoute)
+    listener.find_observed(key, observer).cloned().ok_or(Failure::NoRoute)
 }
 
 /// RFC 9110 section 15.5.20 and Gateway API GEP-3567: a connection made for one host must not carry requests for a

@@ -1,15 +1,44 @@
 //! What the operator decided, in types that cannot be wrong: defaults < `postern.yaml` < environment < flags.
 
 pub mod access_log;
+pub mod document;
+pub mod key;
+mod resolve;
+mod value;
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::HeaderName;
 use ipnet::IpNet;
+pub use postern_config::kubernetes::convert::EntryPoint;
+use postern_config::kubernetes::convert;
+pub use resolve::{Mistake, Place, Said, resolve};
 
-/// Everything the data plane is told at start.
+/// Everything that is decided at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Directory of manifests.
+    pub manifests: Option<PathBuf>,
+    /// Sockets that exist whatever the objects say.
+    pub entry_points: Vec<EntryPoint>,
+    /// The admin server.
+    pub admin: Admin,
+    /// Which objects are ours.
+    pub classes: Classes,
+    /// What objects may do.
+    pub policy: Policy,
+    /// The access log.
+    pub access_log: access_log::AccessLog,
+    /// Whether requests are counted by route object.
+    pub metrics_routes: bool,
+    /// The program's own log.
+    pub log: Log,
     /// Addresses that listeners without an address of their own bind.
     pub bind: Vec<IpAddr>,
     /// Port in objects → port that is bound.
@@ -89,9 +118,125 @@ pub struct UpstreamDefaults {
     pub retry_budget_percent: u32,
 }
 
+/// The admin server.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens; `None` is nowhere.
+    pub address: Option<SocketAddr>,
+    /// Which host names it answers to.
+    pub hosts: AdminHosts,
+}
+
+/// Host names that the admin server answers to, beside addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminHosts {
+    /// All: something in front of it decides.
+    Any,
+    /// These, in lower case.
+    Only(BTreeSet<String>),
+}
+
+/// Which objects are ours.
+#[derive(Clone, Debug)]
+pub struct Classes {
+    /// Controllers of IngressClasses.
+    pub ingress_controllers: Vec<Arc<str>>,
+    /// Controllers of GatewayClasses.
+    pub gateway_controllers: Vec<Arc<str>>,
+    /// Whether an Ingress without any class is ours.
+    pub serve_classless_ingress: bool,
+}
+
+/// What objects may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Backends outside the cluster.
+    pub allow_external_names: bool,
+    /// Middlewares of other namespaces.
+    pub allow_cross_namespace: bool,
+    /// EndpointSlices with loopback addresses.
+    pub allow_loopback_endpoints: bool,
+}
+
+/// The program's own log, on standard error.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// A filter as `tracing_subscriber::EnvFilter` reads it.
+    pub level: String,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// How the program's log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: one object per line.
+    Json,
+}
+
+impl Settings {
+    /// What the compiler is told; certificates are judged at `now`.
+    pub fn for_compiler(&self, now: jiff::Timestamp) -> convert::Settings {
+        convert::Settings {
+            entry_points: self.entry_points.clone(),
+            ingress_controllers: self.classes.ingress_controllers.clone(),
+            gateway_controllers: self.classes.gateway_controllers.clone(),
+            serve_classless_ingress: self.classes.serve_classless_ingress,
+            allow_external_names: self.policy.allow_external_names,
+            allow_cross_namespace: self.policy.allow_cross_namespace,
+            allow_loopback_endpoints: self.policy.allow_loopback_endpoints,
+            now,
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9000));
+        Self { address: Some(address), hosts: AdminHosts::Only(["localhost".to_owned()].into()) }
+    }
+}
+
+/// The compiler's own defaults for files; the time plays no part in them.
+fn for_files() -> convert::Settings {
+    convert::Settings::for_files(jiff::Timestamp::UNIX_EPOCH)
+}
+
+impl Default for Classes {
+    /// Ours, and those of the products that Postern replaces: nobody edits a class name.
+    fn default() -> Self {
+        let convert::Settings { ingress_controllers, gateway_controllers, serve_classless_ingress, .. } = for_files();
+        Self { ingress_controllers, gateway_controllers, serve_classless_ingress }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        let convert::Settings { allow_external_names, allow_cross_namespace, allow_loopback_endpoints, .. } =
+            for_files();
+        Self { allow_external_names, allow_cross_namespace, allow_loopback_endpoints }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Text }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            manifests: None,
+            entry_points: for_files().entry_points,
+            admin: Admin::default(),
+            classes: Classes::default(),
+            policy: Policy::default(),
+            access_log: access_log::AccessLog::default(),
+            metrics_routes: false,
+            log: Log::default(),
             bind: vec![IpAddr::from([0, 0, 0, 0])],
             port_map: Vec::new(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),

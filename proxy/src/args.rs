@@ -1,0 +1,234 @@
+//! The command line as it was typed. What it means for the settings is [`Serve::said`].
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::settings::{Said, document::Value};
+
+/// A gate in front of a cluster: serves what its objects ask for.
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a bundled example with built-in backends, all on loopback
+    Demo(Demo),
+    /// Serve what manifests ask for
+    Serve(Box<Serve>),
+    /// Say of each object whether it would be served, and what is wrong with it
+    Check(Check),
+    /// Say which route a request would take, and why no other
+    Explain(Box<Explain>),
+}
+
+/// `postern demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where health, metrics and the API answer; by default 127.0.0.1:9000, or any free port
+    #[arg(long, env = "POSTERN_ADMIN_ADDRESS", value_name = "ADDRESS:PORT")]
+    pub admin: Option<String>,
+}
+
+/// `postern serve`.
+#[derive(Debug, Default, Args)]
+pub struct Serve {
+    /// Kubernetes YAML and JSON, read with all directories below and again whenever a file changes
+    #[arg(long, env = "POSTERN_MANIFESTS", value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
+    /// Watch the cluster that this runs in (not carried yet)
+    #[arg(long, env = "POSTERN_KUBERNETES")]
+    pub kubernetes: bool,
+    /// Settings; docs/reference/settings.md lists all
+    #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address that listeners without an address of their own bind
+    #[arg(long, env = "POSTERN_BIND", value_name = "ADDRESS", value_delimiter = ',')]
+    pub bind: Vec<String>,
+    /// The port in objects = the port that is bound
+    #[arg(long, env = "POSTERN_MAP_PORT", value_name = "FROM=TO", value_delimiter = ',')]
+    pub map_port: Vec<String>,
+    /// Where health, metrics and the API answer, or off
+    #[arg(long, env = "POSTERN_ADMIN_ADDRESS", value_name = "ADDRESS:PORT")]
+    pub admin: Option<String>,
+    /// Threads that serve
+    #[arg(long, env = "POSTERN_WORKERS", value_name = "N")]
+    pub workers: Option<String>,
+    /// This host's name among hosts without a cluster (not carried yet)
+    #[arg(long, env = "POSTERN_NODE", value_name = "NAME")]
+    pub node: Option<String>,
+}
+
+/// `postern check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Directory of manifests
+    #[arg(env = "POSTERN_MANIFESTS", value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Settings that the objects are judged by
+    #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How the answer is written
+    #[arg(long, env = "POSTERN_OUTPUT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `postern explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Explain these manifests
+    #[arg(long, env = "POSTERN_MANIFESTS", value_name = "DIR", conflicts_with = "admin")]
+    pub manifests: Option<PathBuf>,
+    /// Ask a running Postern; by default http://127.0.0.1:9000
+    #[arg(long, env = "POSTERN_ADMIN_URL", value_name = "URL")]
+    pub admin: Option<String>,
+    /// Settings that the manifests are judged by
+    #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Method of the request
+    #[arg(short = 'X', long, env = "POSTERN_METHOD", value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// Header field of the request
+    #[arg(short = 'H', long = "header", env = "POSTERN_HEADER", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// Address of the client
+    #[arg(long, env = "POSTERN_FROM", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub from: IpAddr,
+    /// What is asked for, for example https://shop.example.com/cart?x=1
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// How the answer is written
+    #[arg(long, env = "POSTERN_OUTPUT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Serve {
+    /// What these flags and `variables` say about the settings.
+    pub fn said(&self, variables: Vec<(String, String)>) -> Said {
+        let text = |value: &Option<String>| value.clone().map(Value::Text);
+        let list = |values: &Vec<String>| (!values.is_empty()).then(|| Value::List(values.clone()));
+        let manifests = self.manifests.as_ref().map(|path| Value::Text(path.to_string_lossy().into_owned()));
+        let flags = [
+            ("manifests", "manifests", manifests),
+            ("bind", "bind", list(&self.bind)),
+            ("map-port", "mapPort", list(&self.map_port)),
+            ("admin", "admin.address", text(&self.admin)),
+            ("workers", "workers", text(&self.workers)),
+        ];
+        let flags = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect();
+        Said { file: self.config.clone(), variables, flags }
+    }
+
+    /// The flag that is declared but not carried yet, with the reason.
+    pub fn not_carried(&self) -> Option<&'static str> {
+        if self.kubernetes {
+            Some("--kubernetes is not carried yet: this version reads manifests from a directory (--manifests DIR)")
+        } else if self.node.is_some() {
+            Some("--node is not carried yet: this version serves one node and speaks to no other")
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, error::ErrorKind};
+
+    use super::*;
+    use crate::settings::{Settings, resolve};
+
+    fn parse(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_design_is_taken() {
+        for line in [
+            "postern demo",
+            "postern serve --manifests d --kubernetes --config p.yaml --bind 127.0.0.1 --map-port 80=8080 --map-port 443=8443 --admin 127.0.0.1:9000 --workers 2 --node a",
+            "postern check d --output json",
+            "postern explain --manifests d -X POST -H a:b -H c:d --from 10.0.0.1 http://a/ --output text",
+            "postern explain --admin http://127.0.0.1:9000 http://a/",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2() {
+        for line in [
+            "postern",
+            "postern fly",
+            "postern check",
+            "postern check d --output xml",
+            "postern explain",
+            "postern explain --manifests d --admin http://x http://a/",
+            "postern explain http://a/ --from nowhere",
+        ] {
+            assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("postern --version").expect_err("prints").kind(), ErrorKind::DisplayVersion);
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable_and_is_in_the_reference() {
+        let reference = include_str!("../../docs/reference/settings.md");
+        for command in Arguments::command().get_subcommands() {
+            for flag in command.get_arguments() {
+                let Some(long) = flag.get_long() else { continue };
+                let id = flag.get_id();
+                let variable = flag.get_env().unwrap_or_else(|| panic!("{id} has no variable")).to_string_lossy();
+                let row = reference.lines().find(|line| {
+                    let mut cells = line.split('|').map(str::trim).skip(1);
+                    cells.next().is_some_and(|cell| cell.contains(&format!("--{long}")))
+                        && cells.next().is_some_and(|cell| cell.contains(command.get_name()))
+                        && line.contains(&*variable)
+                });
+                assert!(row.is_some(), "docs/reference/settings.md lacks --{long} of {}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn flags_reach_the_settings() {
+        let line = "postern serve --bind 127.0.0.1 --bind ::1 --map-port 80=8080 --admin off --workers 3";
+        let Ok(Arguments { command: Command::Serve(serve) }) = parse(line) else { panic!("a serve command") };
+        let settings = resolve(Settings::default(), &serve.said(Vec::new())).expect("good");
+        assert_eq!(settings.bind.len(), 2);
+        assert_eq!(settings.port_map, [(80, 8080)]);
+        assert_eq!(settings.admin.address, None);
+        assert_eq!(settings.workers, 3);
+    }
+
+    #[test]
+    fn a_bad_flag_is_wrong_usage_and_names_the_flag() {
+        let Ok(Arguments { command: Command::Serve(serve) }) = parse("postern serve --workers many") else {
+            panic!("a serve command")
+        };
+        let mistakes = resolve(Settings::default(), &serve.said(Vec::new())).expect_err("bad");
+        assert!(mistakes.iter().all(super::super::settings::Mistake::is_usage));
+        assert!(mistakes.iter().any(|mistake| mistake.to_string().starts_with("--workers: workers: \"many\"")));
+    }
+}
