@@ -9,8 +9,12 @@
 //! [`respond`] is the only place that decides what a client sees when something failed. [`app`] wires everything.
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod app;
 pub mod args;
+pub mod demo;
 pub mod exchange;
+pub mod explain;
 pub mod lifecycle;
 pub mod listener;
 pub mod middleware;
@@ -21,4 +25,5 @@ pub mod settings;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;
+pub mod view;
 pub mod worker;

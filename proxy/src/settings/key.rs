@@ -303,7 +303,10 @@ fn entry_points(value: &Value) -> Result<Vec<EntryPoint>, Refused> {
 fn entry_point(entry: &Entry) -> Result<EntryPoint, Refused> {
     let (mut port, mut address, mut tls) = (None, None, false);
     for part in entry.value.map()? {
-        let at = |refused: Refused| Refused { line: Some(part.line), message: format!("{}.{}: {}", entry.key, part.key, refused.message) };
+        let at = |refused: Refused| Refused {
+            line: Some(part.line),
+            message: format!("{}.{}: {}", entry.key, part.key, refused.message),
+        };
         match part.key.as_str() {
             "port" => port = Some(part.value.number::<u16>(1..=65_535).map_err(at)?),
             "address" => address = part.value.addresses().map_err(at)?.into_iter().next(),

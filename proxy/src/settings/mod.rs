@@ -16,8 +16,8 @@ use std::{
 
 use http::HeaderName;
 use ipnet::IpNet;
-pub use postern_config::kubernetes::convert::EntryPoint;
 use postern_config::kubernetes::convert;
+pub use postern_config::kubernetes::convert::EntryPoint;
 pub use resolve::{Mistake, Place, Said, resolve};
 
 /// Everything that is decided at start.

@@ -78,9 +78,12 @@ impl Value {
     pub(super) fn bytes(&self, range: RangeInclusive<u64>) -> Result<usize, Refused> {
         let text = self.text()?;
         let (from, to) = (range.start(), range.end());
-        parse_bytes(text).filter(|bytes| range.contains(bytes)).and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(
-            || format!("{text:?} is not a number of bytes from {from} to {to}; write it as 65536 or 64KiB").into(),
-        )
+        parse_bytes(text)
+            .filter(|bytes| range.contains(bytes))
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .ok_or_else(|| {
+                format!("{text:?} is not a number of bytes from {from} to {to}; write it as 65536 or 64KiB").into()
+            })
     }
 
     /// A duration within `range`.
@@ -159,9 +162,7 @@ fn network(item: &str) -> Result<IpNet, Refused> {
 
 fn parse_bytes(text: &str) -> Option<u64> {
     let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let (digits, unit) = units
-        .iter()
-        .find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit)))
-        .unwrap_or((text, 1));
+    let (digits, unit) =
+        units.iter().find_map(|(suffix, unit)| Some((text.strip_suffix(suffix)?, *unit))).unwrap_or((text, 1));
     digits.trim().parse::<u64>().ok()?.checked_mul(unit)
 }

@@ -1,4 +1,5 @@
-//! What the outside sees of the inside: metrics and the access log. Neither takes a lock on the request path.
+//! What the outside sees of the inside: metrics, the access log, the program's own log. None takes a lock on the request path.
 
 pub mod access_log;
+pub mod log;
 pub mod metrics;

@@ -26,6 +26,7 @@ use super::{
     sticky,
     tls::Connector,
 };
+use crate::telemetry::metrics::ClusterSeries;
 
 /// The running counterpart of a cluster slot.
 #[derive(Debug)]
@@ -49,6 +50,7 @@ pub(super) struct Ready {
     pub(super) pass_host: bool,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) live: Arc<ClusterLive>,
+    pub(super) series: Arc<ClusterSeries>,
     choice: Choice,
     equal_weights: bool,
     transport: u64,
@@ -151,6 +153,7 @@ impl Ready {
             pass_host: spec.pass_host,
             connect_timeout: spec.connect_timeout,
             live: cluster_live,
+            series: live.series.series(id),
             transport,
             build: BUILDS.fetch_add(1, Relaxed) + 1,
             _probes: probes,

@@ -153,7 +153,16 @@ impl Sending<'_> {
                 timeout_at(at, self.try_endpoints(body, record)).await.unwrap_or(Err(Failure::TimedOut("request")))
             }
         };
+        self.count(&accepted);
         self.finish(accepted?, upgrade)
+    }
+
+    fn count(&self, accepted: &Result<Accepted, Failure>) {
+        let cell = self.cluster.series.cell(self.worker.index);
+        match accepted {
+            Ok(Accepted { answered, .. }) => cell.answered(answered.response.status(), answered.took),
+            Err(failure) => cell.failed(failure),
+        }
     }
 
     async fn try_endpoints(&self, body: Body, record: &mut Record) -> Result<Accepted, Failure> {
@@ -168,6 +177,7 @@ impl Sending<'_> {
                 Ok(answered) => {
                     record.endpoint = Some(answered.lease.address());
                     record.origin_duration = answered.took;
+                    record.origin_status = Some(answered.response.status());
                     let trouble = Trouble::Status(answered.response.status());
                     let again = self.policy.is_retried(answered.response.status())
                         && trouble.may_repeat(&self.parts.method, payload.is_intact())
@@ -187,6 +197,7 @@ impl Sending<'_> {
             }
             record.retries += 1;
             self.cluster.live.count_retry();
+            self.cluster.series.cell(self.worker.index).retried();
             if let Some(backoff) = self.policy.backoff().filter(|_| tries.pauses) {
                 tokio::time::sleep(backoff).await;
             }

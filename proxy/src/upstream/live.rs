@@ -24,6 +24,7 @@ use super::{
     resolve::Resolver,
     tls,
 };
+use crate::telemetry::metrics::Clusters;
 
 /// What is shared per node.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Live {
     pub(super) tls: tls::ConnectorTable,
     pub(super) resolver: Arc<Resolver>,
     pub(super) probes: ProbeTable,
+    /// Where clusters are counted.
+    pub(super) series: Clusters,
 }
 
 impl Default for Live {
@@ -45,6 +48,7 @@ impl Default for Live {
             tls: tls::ConnectorTable::default(),
             resolver: Arc::default(),
             probes: ProbeTable::default(),
+            series: Clusters::default(),
         }
     }
 }
@@ -114,6 +118,11 @@ struct Transport {
 }
 
 impl Live {
+    /// State whose clusters are counted into `series`.
+    pub fn counting_into(series: Clusters) -> Self {
+        Self { series, ..Self::default() }
+    }
+
     /// The state of cluster `id`, made when nobody holds it.
     pub(super) fn cluster(&self, id: &ClusterId) -> Arc<ClusterLive> {
         let mut table = lock(&self.clusters);

@@ -77,10 +77,7 @@ pub enum Mistake {
 impl Mistake {
     /// Whether a flag or variable is at fault, which is wrong usage, and not a file, which is refused input.
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::BadValue { place: Place::Flag(_) | Place::Variable(_), .. }
-        )
+        matches!(self, Self::BadValue { place: Place::Flag(_) | Place::Variable(_), .. })
     }
 }
 

@@ -78,7 +78,8 @@ fn every_documented_default_is_a_value_that_its_key_takes_and_changes_nothing() 
             continue;
         }
         let mut settings = Settings::default();
-        (key.set)(&mut settings, &Value::Text(key.default.into())).unwrap_or_else(|refused| panic!("{}: {}", key.path, refused.message));
+        (key.set)(&mut settings, &Value::Text(key.default.into()))
+            .unwrap_or_else(|refused| panic!("{}: {}", key.path, refused.message));
         assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()), "{}", key.path);
     }
 }
@@ -93,9 +94,16 @@ fn the_reference_lists_every_key() {
     };
     let wanted: Vec<_> = key::ALL.iter().map(row).collect();
     for row in &wanted {
-        assert!(reference.lines().any(|line| line == row), "docs/reference/settings.md lacks:\n{row}\nall rows:\n{}", wanted.join("\n"));
+        assert!(
+            reference.lines().any(|line| line == row),
+            "docs/reference/settings.md lacks:\n{row}\nall rows:\n{}",
+            wanted.join("\n")
+        );
     }
-    for line in reference.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `-") && line.contains("| `POSTERN_")) {
+    for line in reference
+        .lines()
+        .filter(|line| line.starts_with("| `") && !line.starts_with("| `-") && line.contains("| `POSTERN_"))
+    {
         assert!(wanted.iter().any(|row| row == line), "no such key: {line}");
     }
 }

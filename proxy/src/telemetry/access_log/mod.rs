@@ -20,7 +20,7 @@ use crossbeam_queue::ArrayQueue;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use postern_config::model::route::RuleSource;
 
-pub use writer::{Writer, WriterError};
+pub use writer::{Reopener, Writer, WriterError};
 
 use crate::{
     settings::access_log::{AccessLog, Shape},

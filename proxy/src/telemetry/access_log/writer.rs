@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc,
     },
-    thread::JoinHandle,
+    thread::{JoinHandle, Thread},
     time::Duration,
 };
 
@@ -46,6 +46,23 @@ pub struct Writer {
     channels: Vec<Arc<Channel>>,
     flags: Arc<Flags>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Tells a writer to open its file anew.
+#[derive(Clone, Debug)]
+pub struct Reopener {
+    flags: Arc<Flags>,
+    thread: Option<Thread>,
+}
+
+impl Reopener {
+    /// After the file was rotated. Nothing happens for standard output.
+    pub fn reopen(&self) {
+        self.flags.reopen.store(true, Relaxed);
+        if let Some(thread) = &self.thread {
+            thread.unpark();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -114,10 +131,10 @@ impl Writer {
         self.channels.iter().map(|channel| Queue(Some(channel.clone()))).collect()
     }
 
-    /// Opens the file anew, after it was rotated. Nothing for standard output.
-    pub fn reopen(&self) {
-        self.flags.reopen.store(true, Relaxed);
-        self.wake();
+    /// What tells this writer to open its file anew.
+    pub fn reopener(&self) -> Reopener {
+        let thread = self.thread.as_ref().map(|thread| thread.thread().clone());
+        Reopener { flags: self.flags.clone(), thread }
     }
 
     fn wake(&self) {

@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use postern_config::{
-    model::{certificate::CertificateSlot, cluster::ClusterSlot},
-    report::Report,
-    snapshot::Snapshot,
-};
+use postern_config::{model::certificate::CertificateSlot, report::Report, snapshot::Snapshot};
 
 use super::{
     CodeClass, EntryPointCell, EntryPointIndex, FailureReason, Format, Handshake, Limit, Metrics, Protocol, Shard,
@@ -26,6 +22,8 @@ pub struct Scrape<'a> {
     pub report: &'a Report,
     /// What is served.
     pub snapshot: &'a Snapshot,
+    /// Endpoints by cluster and state.
+    pub endpoints: &'a BTreeMap<(String, String), u64>,
     /// Listeners that could not be bound.
     pub listener_errors: &'a [(String, String)],
     /// Whether the node is ready.
@@ -41,7 +39,7 @@ impl Metrics {
         self.connections(&mut writer);
         self.refusals(&mut writer);
         self.routes(&mut writer, scrape.report);
-        self.clusters(&mut writer, scrape.snapshot);
+        self.clusters(&mut writer, scrape);
         self.reloads(&mut writer);
         verdicts(&mut writer, scrape);
         certificates(&mut writer, scrape.snapshot);
@@ -149,7 +147,7 @@ impl Metrics {
         }
     }
 
-    fn clusters(&self, writer: &mut Writer, snapshot: &Snapshot) {
+    fn clusters(&self, writer: &mut Writer, scrape: &Scrape<'_>) {
         let totals = self.clusters.totals();
         let mut requests = writer.family(family::CLUSTER_REQUESTS);
         for (id, total) in &totals {
@@ -175,7 +173,7 @@ impl Metrics {
                 failures.count(&[id.as_str(), reason.as_str()], count);
             });
         }
-        endpoints(writer, snapshot);
+        endpoints(writer, scrape);
     }
 
     fn reloads(&self, writer: &mut Writer) {
@@ -200,17 +198,11 @@ impl Metrics {
     }
 }
 
-fn endpoints(writer: &mut Writer, snapshot: &Snapshot) {
-    let mut clusters: Vec<_> = snapshot.clusters.iter().collect();
-    clusters.sort_by_key(|(id, _)| *id);
+fn endpoints(writer: &mut Writer, scrape: &Scrape<'_>) {
     let mut samples = writer.family(family::CLUSTER_ENDPOINTS);
-    for (id, slot) in clusters {
-        if let ClusterSlot::Ready(cluster) = &**slot {
-            let draining = cluster.endpoints.iter().filter(|endpoint| endpoint.draining).count();
-            samples.count(&[id.as_str(), "ready"], (cluster.endpoints.len() - draining) as u64);
-            samples.count(&[id.as_str(), "draining"], draining as u64);
-        }
-    }
+    scrape.endpoints.iter().for_each(|((cluster, state), count)| {
+        samples.count(&[cluster, state], *count);
+    });
 }
 
 fn verdicts(writer: &mut Writer, scrape: &Scrape<'_>) {

@@ -58,7 +58,7 @@ families! {
     CLUSTER_FAILURES = Counter "postern_cluster_failures_total" ["cluster", "reason"]
         "Requests that got no answer of a backend.";
     CLUSTER_ENDPOINTS = Gauge "postern_cluster_endpoints" ["cluster", "state"]
-        "Endpoints by state: ready or draining.";
+        "Endpoints by state: ready, draining, unhealthy or aside.";
     CONFIG_RELOADS = Counter "postern_config_reloads_total" ["result"] "Changes of the configuration.";
     CONFIG_LAST_SUCCESS = Gauge "postern_config_last_success_timestamp_seconds" []
         "When a change last took effect, in seconds since 1970.";
@@ -78,4 +78,39 @@ families! {
     PROCESS_FDS = Gauge "process_open_fds" [] "Open file descriptors.";
     PROCESS_MAX_FDS = Gauge "process_max_fds" [] "Most file descriptors that the process may open.";
     PROCESS_START = Gauge "process_start_time_seconds" [] "When the process started, in seconds since 1970.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_lists_every_metric_and_no_other() {
+        let reference = include_str!("../../../../docs/reference/metrics.md");
+        let rows: Vec<_> = ALL.iter().map(row).collect();
+        for row in &rows {
+            assert!(reference.lines().any(|line| line == row), "docs/reference/metrics.md lacks:\n{row}");
+        }
+        for line in reference.lines().filter(|line| line.starts_with("| `")) {
+            assert!(rows.iter().any(|row| row == line), "no such metric: {line}");
+        }
+    }
+
+    fn row(family: &Family) -> String {
+        let labels: Vec<_> = family.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+        let kind = format!("{:?}", family.kind).to_lowercase();
+        format!("| `{}` | {kind} | {labels} | {} |", family.name, family.help)
+    }
+
+    #[test]
+    fn names_follow_the_conventions_of_prometheus() {
+        for family in ALL {
+            let name = family.name;
+            assert_eq!(family.kind == Kind::Counter, name.ends_with("_total"), "{name}");
+            assert_eq!(family.kind == Kind::Histogram, name.ends_with("_duration_seconds"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert!(family.help.ends_with('.'), "{name}");
+        }
+    }
 }

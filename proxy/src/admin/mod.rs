@@ -1,0 +1,112 @@
+//! Shows state; changes nothing but the log level and the begin of a drain. Lives on the control runtime.
+//!
+//! [`server`] takes connections, [`guard`] decides who may ask, [`api`] answers, [`crate::view`] says what is shown.
+
+mod api;
+mod guard;
+mod server;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use postern_config::report::Report;
+use tokio::sync::Notify;
+
+pub use server::serve;
+
+use crate::{listener::Status, telemetry::log::LevelControl, worker::Shared};
+
+/// What the admin server shows, kept up to date by `app`.
+pub struct State {
+    /// Plan, counters, live state.
+    pub shared: Arc<Shared>,
+    /// The newest verdicts.
+    pub report: ArcSwap<Report>,
+    /// What is bound.
+    pub listeners: Arc<ArcSwap<Status>>,
+    /// Changes the log level.
+    pub log_level: LevelControl,
+    /// When the process was started.
+    pub started: Timestamp,
+    /// Asked through the API to drain.
+    pub drain: Notify,
+    draining: AtomicBool,
+    programmed: AtomicBool,
+    was_ready: AtomicBool,
+}
+
+impl State {
+    /// A node that serves nothing yet.
+    pub fn new(shared: Arc<Shared>, listeners: Arc<ArcSwap<Status>>, log_level: LevelControl) -> Self {
+        Self {
+            shared,
+            report: ArcSwap::default(),
+            listeners,
+            log_level,
+            started: Timestamp::now(),
+            drain: Notify::new(),
+            draining: AtomicBool::new(false),
+            programmed: AtomicBool::new(false),
+            was_ready: AtomicBool::new(false),
+        }
+    }
+
+    /// Every object that was listed at start is in the plan that workers read.
+    pub fn set_programmed(&self) {
+        self.programmed.store(true, Relaxed);
+    }
+
+    /// The node is on its way out: no longer ready, whatever else holds.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// Whether the node is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Whether traffic may come: the objects listed at start are programmed and their listeners bound. What goes wrong
+    /// later costs only itself, so it does not take the node out of service.
+    pub fn is_ready(&self) -> bool {
+        if self.is_draining() {
+            return false;
+        }
+        let ready = self.was_ready.load(Relaxed) || self.first_ready();
+        if ready {
+            self.was_ready.store(true, Relaxed);
+        }
+        ready
+    }
+
+    fn first_ready(&self) -> bool {
+        let status = self.listeners.load();
+        let bound = |key| status.bound.iter().any(|(bound, _)| bound == key);
+        self.programmed.load(Relaxed)
+            && status.problems.is_empty()
+            && self.shared.plan.load().snapshot.listeners.keys().all(bound)
+    }
+
+    /// Why the node is not ready, in one line.
+    pub fn not_ready_because(&self) -> String {
+        if self.is_draining() {
+            return "draining".to_owned();
+        }
+        if !self.programmed.load(Relaxed) {
+            return "the objects listed at start are not programmed yet".to_owned();
+        }
+        let status = self.listeners.load();
+        let problems: Vec<_> = status.problems.iter().map(ToString::to_string).collect();
+        if problems.is_empty() { "listeners are not bound yet".to_owned() } else { problems.join("; ") }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("ready", &self.is_ready()).finish_non_exhaustive()
+    }
+}

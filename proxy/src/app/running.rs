@@ -1,0 +1,244 @@
+//! A running node: built, then run until it is told to stop. Tests start the same.
+
+use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use postern_config::{
+    provider::file::DirectoryError,
+    publish::{self, Publisher},
+    snapshot::SocketKey,
+};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
+
+use super::{offload::Offload, pipeline::Pipeline, signal};
+use crate::{
+    admin::{self, State},
+    exchange::{self, Body, Connection},
+    listener::Listeners,
+    plan::{Live, Plan},
+    settings::Settings,
+    telemetry::{
+        access_log::{self, WriterError},
+        log::LevelControl,
+        metrics::Metrics,
+    },
+    tls::TlsError,
+    upstream::{self, health},
+    worker::{Shared, Worker, Workers},
+};
+
+/// What is left of connections that were broken off gets this long to end.
+const LAST_BREATH: Duration = Duration::from_secs(5);
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The operator's: nothing says what to serve.
+    #[error("nothing to serve: name a directory of manifests with --manifests DIR")]
+    NothingToServe,
+    /// The operator's directory.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    /// The operator's access log.
+    #[error(transparent)]
+    AccessLog(#[from] WriterError),
+    /// The admin server's address.
+    #[error("admin.address: cannot listen on {address}: {source}; choose another with --admin, or off")]
+    Admin {
+        /// What was to be bound.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system.
+    #[error("cannot start threads: {0}")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// Whether the command was used wrongly, rather than input refused.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::NothingToServe)
+    }
+}
+
+/// Where a node really listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The admin server.
+    pub admin: Option<SocketAddr>,
+    /// Listeners by the socket that objects name.
+    pub listeners: Vec<(SocketKey, SocketAddr)>,
+}
+
+impl Bound {
+    /// Where the listener on `port`, as objects name it, is.
+    pub fn listener(&self, port: u16) -> Option<SocketAddr> {
+        self.listeners.iter().find(|(key, _)| key.port == port).map(|(_, address)| *address)
+    }
+}
+
+/// Listeners at work: resolves when they have been drained.
+type Serving = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A node that is built and not running yet: listeners are bound and the first plan is in place.
+pub struct App {
+    state: Arc<State>,
+    workers: Workers,
+    serving: Serving,
+    drain: oneshot::Sender<()>,
+    break_off: oneshot::Sender<()>,
+    admin: Option<(TcpListener, SocketAddr)>,
+    pipeline: Pipeline,
+    publisher: Publisher,
+    access_log: Option<access_log::Writer>,
+    offload: Offload,
+}
+
+impl App {
+    /// Builds a node, on the control runtime.
+    pub async fn build(settings: Settings, log_level: LevelControl) -> Result<Self, StartError> {
+        let directory = settings.manifests.clone().ok_or(StartError::NothingToServe)?;
+        let (access_log, queues) = access_log::start(&settings.access_log, settings.workers)?;
+        let admin = bind_admin(settings.admin.address).await?;
+        let (first, publisher) = publish::start(&directory, settings.for_compiler(Timestamp::now()), Timestamp::now)?;
+        let offload = Offload::start(settings.workers)?;
+        let shared = Arc::new(shared(settings, &offload));
+        let workers = Workers::start(&shared, queues)?;
+        let mut listeners = Listeners::new(shared.clone(), workers.handles(), exchange::serve)?;
+        let state = Arc::new(State::new(shared, listeners.status(), log_level));
+        let (announce, plans) = watch::channel(0);
+        let pipeline = Pipeline::new(state.clone(), announce);
+        pipeline.apply(&first);
+        state.set_programmed();
+        listeners.reconcile();
+        let (drain, drain_asked) = oneshot::channel();
+        let (break_off, break_off_asked) = oneshot::channel();
+        let serving = Box::pin(listen(listeners, plans, drain_asked, break_off_asked));
+        Ok(Self { state, workers, serving, drain, break_off, admin, pipeline, publisher, access_log, offload })
+    }
+
+    /// Where it listens.
+    pub fn bound(&self) -> Bound {
+        let admin = self.admin.as_ref().map(|(_, address)| *address);
+        Bound { admin, listeners: self.state.listeners.load().bound.clone() }
+    }
+
+    /// What the admin server shows.
+    pub fn state(&self) -> Arc<State> {
+        self.state.clone()
+    }
+
+    /// Runs until `stop` resolves or the API asks for a drain; then drains, for as long as the settings say or until
+    /// `at_once` resolves.
+    pub async fn run(self, stop: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
+        let Self { state, workers, mut serving, drain, break_off, admin, pipeline, mut publisher, .. } = self;
+        let mut tasks = JoinSet::new();
+        if let Some((listener, _)) = admin {
+            tasks.spawn(admin::serve(listener, state.clone()));
+        }
+        tasks.spawn(health::active::run(state.shared.clone()));
+        tasks.spawn(signal::reopen(self.access_log.as_ref().map(access_log::Writer::reopener)));
+        tokio::select! {
+            () = stop => {}
+            () = state.drain.notified() => tracing::info!("asked to drain through the API"),
+            () = pipeline.run(&mut publisher) => tracing::error!("the manifests are no longer watched"),
+            () = &mut serving => {}
+        }
+        state.set_draining();
+        let deadline = state.shared.settings.drain_deadline;
+        tracing::info!(?deadline, "draining");
+        let ended = drain_all(serving, drain, break_off, deadline, at_once).await;
+        tasks.shutdown().await;
+        // A worker with a connection that does not end never does; the process ends without it.
+        if ended {
+            workers.join();
+        }
+        drop((self.access_log, self.offload));
+        tracing::info!("stopped");
+    }
+}
+
+/// Follows the plan until `drain` is asked for, then drains until `break_off` is.
+async fn listen<F, R>(
+    mut listeners: Listeners<F>,
+    mut plans: watch::Receiver<u64>,
+    drain: oneshot::Receiver<()>,
+    break_off: oneshot::Receiver<()>,
+) where
+    F: Fn(Request<Incoming>, Rc<Connection>, Rc<Worker>) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<Body>> + 'static,
+{
+    tokio::select! {
+        () = listeners.run(&mut plans) => {}
+        _ = drain => {}
+    }
+    listeners.drain(async { drop(break_off.await) }).await;
+}
+
+/// Waits for all connections to end; after `deadline`, or when `at_once` resolves, they are broken off. Says whether
+/// all have ended.
+async fn drain_all(
+    mut serving: Serving,
+    drain: oneshot::Sender<()>,
+    break_off: oneshot::Sender<()>,
+    deadline: Duration,
+    at_once: impl Future<Output = ()>,
+) -> bool {
+    // An error means that it has come to its end already.
+    let _ended = drain.send(());
+    tokio::select! {
+        () = &mut serving => return true,
+        () = at_once => {}
+        () = tokio::time::sleep(deadline) => tracing::warn!("breaking off connections that have not ended"),
+    }
+    let _ended = break_off.send(());
+    let ended = tokio::time::timeout(LAST_BREATH, serving).await.is_ok();
+    if !ended {
+        tracing::warn!("connections that did not end were left behind");
+    }
+    ended
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("bound", &self.bound()).finish_non_exhaustive()
+    }
+}
+
+fn shared(settings: Settings, offload: &Offload) -> Shared {
+    let metrics = Arc::new(Metrics::new(settings.workers));
+    let upstream = upstream::Live::counting_into(metrics.clusters.clone());
+    Shared {
+        plan: Arc::new(ArcSwap::from_pointee(Plan::default())),
+        server_name: host_name(),
+        live: Live { upstream, ..Live::default() },
+        metrics,
+        offload: offload.handle(),
+        settings: Arc::new(settings),
+    }
+}
+
+/// What the kernel calls this host; `postern` where that is no header value.
+fn host_name() -> HeaderValue {
+    let name = rustix::system::uname();
+    HeaderValue::from_bytes(name.nodename().to_bytes()).unwrap_or_else(|_| HeaderValue::from_static("postern"))
+}
+
+async fn bind_admin(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let failed = |source| StartError::Admin { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok(Some((listener, address)))
+}

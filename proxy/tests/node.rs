@@ -1,0 +1,222 @@
+//! A whole node on real sockets: manifests in, requests and admin answers out, then a drain that the API asks for.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+
+use postern_proxy::{
+    app::{App, Bound},
+    demo::echo,
+    settings::Settings,
+    telemetry::log::LevelControl,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+fn manifests(backend: SocketAddr, host: &str) -> String {
+    let (address, port) = (backend.ip(), backend.port());
+    format!(
+        "
+apiVersion: v1
+kind: Service
+metadata: {{name: web, namespace: shop}}
+spec: {{ports: [{{name: http, port: 80}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: web-1, namespace: shop, labels: {{kubernetes.io/service-name: web}}}}
+addressType: IPv4
+endpoints: [{{addresses: ['{address}'], conditions: {{ready: true}}}}]
+ports: [{{name: http, port: {port}}}]
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: web, namespace: shop}}
+spec:
+  rules:
+  - host: {host}
+    http:
+      paths:
+      - {{path: /, pathType: Prefix, backend: {{service: {{name: web, port: {{number: 80}}}}}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: broken, namespace: shop}}
+spec:
+  rules:
+  - host: broken.example.com
+    http:
+      paths:
+      - {{path: /, pathType: Prefix, backend: {{service: {{name: missing, port: {{number: 80}}}}}}}}
+"
+    )
+}
+
+/// Runs `test` beside a node that serves `directory`; the node must end by itself.
+fn with_node<T>(directory: &Path, test: impl AsyncFnOnce(Bound) -> T) -> T {
+    let mut settings = Settings {
+        manifests: Some(directory.to_owned()),
+        bind: vec![[127, 0, 0, 1].into()],
+        port_map: vec![(80, 0), (443, 0)],
+        workers: 2,
+        metrics_routes: true,
+        ..Settings::default()
+    };
+    settings.admin.address = Some(([127, 0, 0, 1], 0).into());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let app = App::build(settings, LevelControl::default()).await.expect("a node");
+        let bound = app.bound();
+        let never = std::future::pending::<()>;
+        let (result, ()) = tokio::join!(test(bound), app.run(never(), never()));
+        result
+    })
+}
+
+async fn ask(address: SocketAddr, request: &str) -> String {
+    let asking = async {
+        let mut stream = TcpStream::connect(address).await.expect("a listener");
+        stream.write_all(request.as_bytes()).await.expect("written");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("read");
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    tokio::time::timeout(DEADLINE, asking).await.expect("an answer in time")
+}
+
+async fn get(address: SocketAddr, host: &str, target: &str) -> String {
+    ask(address, &format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let trying = async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, trying).await.unwrap_or_else(|_| panic!("{what}: not in time"));
+}
+
+fn status(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or(answer)
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+#[test]
+fn a_node_serves_follows_its_manifests_and_shows_what_it_does() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("all.yaml");
+    let backends = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let backends = backends.expect("a runtime");
+    let (listeners, port) = backends.block_on(echo::bind(&[[127, 0, 0, 1].into()])).expect("a free port");
+    listeners.into_iter().for_each(|listener| drop(backends.spawn(echo::serve(listener))));
+    let backend = SocketAddr::from(([127, 0, 0, 1], port));
+    std::fs::write(&file, manifests(backend, "old.example.com")).expect("written");
+    with_node(directory.path(), async |bound| {
+        let web = bound.listener(80).expect("bound");
+        let admin = bound.admin.expect("bound");
+
+        assert_eq!(status(&get(admin, "127.0.0.1", "/readyz").await), "200");
+        let served = get(web, "old.example.com", "/a?b=1").await;
+        assert_eq!(status(&served), "200", "{served}");
+        assert!(served.contains("GET /a?b=1"), "{served}");
+        assert_eq!(status(&get(web, "nobody.example.com", "/").await), "404");
+
+        shows_verdicts(admin).await;
+        explains(admin).await;
+        guards(admin).await;
+        counts(admin).await;
+
+        let next = directory.path().join("next");
+        std::fs::write(&next, manifests(backend, "new.example.com")).expect("written");
+        std::fs::rename(&next, &file).expect("renamed");
+        eventually("the new route is served", async || status(&get(web, "new.example.com", "/").await) == "200").await;
+        assert_eq!(status(&get(web, "old.example.com", "/").await), "404");
+
+        let drained = ask(admin, "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await;
+        assert_eq!(status(&drained), "202", "{drained}");
+    });
+}
+
+async fn shows_verdicts(admin: SocketAddr) {
+    let problems = get(admin, "localhost", "/api/v1/problems").await;
+    let problems: serde_json::Value = serde_json::from_str(body(&problems)).expect("JSON");
+    let broken = problems["objects"].as_array().expect("a list").iter().find(|object| object["name"] == "broken");
+    let broken = broken.unwrap_or_else(|| panic!("the broken Ingress has a verdict: {problems}"));
+    let finding = &broken["findings"][0];
+    assert!(finding["message"].as_str().is_some_and(|text| text.contains("missing")), "{finding}");
+    assert!(broken["file"].as_str().is_some_and(|file| file.ends_with("all.yaml")), "{broken}");
+    for path in [
+        "overview",
+        "objects",
+        "listeners",
+        "routes?host=old.example.com",
+        "clusters",
+        "certificates",
+        "middlewares",
+        "version",
+    ] {
+        let answer = get(admin, "localhost", &format!("/api/v1/{path}")).await;
+        assert_eq!(status(&answer), "200", "{path}");
+        assert!(serde_json::from_str::<serde_json::Value>(body(&answer)).is_ok(), "{path}: {answer}");
+    }
+}
+
+async fn explains(admin: SocketAddr) {
+    let answer = get(admin, "localhost", "/api/v1/explain?url=http%3A%2F%2Fold.example.com%2Fa").await;
+    let answer: serde_json::Value = serde_json::from_str(body(&answer)).expect("JSON");
+    assert_eq!(answer["outcome"]["route"], "Ingress shop/web", "{answer}");
+    assert_eq!(status(&get(admin, "localhost", "/api/v1/explain?url=nonsense").await), "400");
+}
+
+async fn guards(admin: SocketAddr) {
+    assert_eq!(status(&get(admin, "attacker.example", "/api/v1/overview").await), "421");
+    assert_eq!(status(&get(admin, "localhost", "/nowhere").await), "404");
+    let posted = "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://attacker.example\r\nConnection: close\r\n\r\n";
+    assert_eq!(status(&ask(admin, posted).await), "403");
+    let head = ask(admin, "HEAD /api/v1/overview HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+    assert_eq!((status(&head), body(&head)), ("200", ""));
+    let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}Connection: close\r\n\r\n", "X: a\r\n".repeat(80));
+    assert_eq!(status(&ask(admin, &many).await), "431");
+}
+
+async fn counts(admin: SocketAddr) {
+    let text = get(admin, "localhost", "/metrics").await;
+    for line in [
+        "postern_entry_point_requests_total{entry_point=\"web\",protocol=\"http1\",code=\"2xx\"} 1",
+        "postern_entry_point_requests_total{entry_point=\"web\",protocol=\"http1\",code=\"4xx\"} 1",
+        "postern_cluster_requests_total{cluster=\"shop/web:80\",code=\"2xx\"} 1",
+        "postern_route_requests_total{kind=\"Ingress\",namespace=\"shop\",name=\"web\",code=\"2xx\"} 1",
+        "postern_failures_total{reason=\"no-route\"} 1",
+        "postern_ready 1",
+    ] {
+        assert!(text.lines().any(|have| have == line), "{line} in\n{text}");
+    }
+    lint(body(&text));
+    let asked =
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text\r\nConnection: close\r\n\r\n";
+    assert!(body(&ask(admin, asked).await).ends_with("# EOF\n"));
+}
+
+/// Every sample belongs to the family before it, no sample comes twice, and histograms are cumulative.
+fn lint(text: &str) {
+    let (mut family, mut kinds, mut seen) = (String::new(), BTreeMap::new(), BTreeMap::new());
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').expect("a name and a kind");
+            assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
+            family = name.to_owned();
+        } else if !line.starts_with('#') {
+            let (series, value) = line.rsplit_once(' ').expect("a series and a value");
+            let name = series.split('{').next().unwrap_or(series);
+            assert!(name.starts_with(&family), "{line} is not of {family}");
+            assert!(value.parse::<f64>().is_ok(), "{line}");
+            assert!(seen.insert(series.to_owned(), ()).is_none(), "{series} twice");
+        }
+    }
+}
