@@ -121,13 +121,18 @@ impl Attempt<'_> {
         let tls_host = self.tls_host();
         let host = tls_host.as_deref();
         let pools = &self.worker.upstream.pools;
+        // Once only: with an endpoint that cannot be reached, requests must not fail one after the other.
+        let mut waited = false;
         loop {
             match pools.take(self.home, host, self.needs.http1) {
                 Taken::Idle(_) if self.needs.fresh => {}
                 Taken::Idle(idle) => return Ok((Lease::Http1(idle), true)),
                 Taken::Stream(stream) => return Ok((Lease::Http2(stream), true)),
-                Taken::Wait(connecting) => connecting.notified().await,
-                Taken::Nothing => break,
+                Taken::Wait(connecting) if !waited => {
+                    waited = true;
+                    connecting.notified().await;
+                }
+                Taken::Wait(_) | Taken::Nothing => break,
             }
         }
         // A connect is rare and its future large: it must not make every request's future larger.

@@ -158,8 +158,8 @@ impl http_body::Body for Tracked {
         let progress = &mut *self.0.borrow_mut();
         progress.begun = true;
         let frame = ready!(Pin::new(&mut progress.body).poll_frame(cx));
-        let last = matches!(&frame, Some(Ok(frame)) if !frame.is_trailers() && !progress.body.is_end_stream());
-        if !last {
+        let more = matches!(&frame, Some(Ok(frame)) if !frame.is_trailers() && !progress.body.is_end_stream());
+        if !more {
             progress.ended = Some(Instant::now());
         }
         Poll::Ready(frame)

@@ -77,7 +77,8 @@ mod tests {
         let mut budget = Budget::default();
         let hour = Duration::from_secs(3600);
         let paid = paid(&mut budget, hour, 3_600_000, 20, 100_000);
-        assert_eq!(paid, 100 + 2000, "the floor and a fifth of ten seconds' requests");
+        // Less at most the one that rounding may cost.
+        assert!((2099..=2100).contains(&paid), "the floor and a fifth of ten seconds' requests: {paid}");
     }
 
     #[test]

@@ -219,8 +219,10 @@ impl Pools {
 
     /// Says that somebody makes a connection to `home`; the others wait when it is one that can be shared.
     pub(super) fn begin_connecting(self: &Rc<Self>, home: Home, http2: bool) -> Connecting {
-        let notify =
-            self.with(home, |pool| (http2 || pool.http2).then(|| pool.connecting.insert(Rc::default()).clone()));
+        let notify = self.with(home, |pool| {
+            pool.http2 |= http2;
+            pool.http2.then(|| pool.connecting.insert(Rc::default()).clone())
+        });
         Connecting { pools: self.clone(), home, notify: notify.flatten() }
     }
 
