@@ -127,6 +127,28 @@ fn check(text: &str) -> Result<(), PathError> {
     Ok(())
 }
 
+/// `path` with what cannot stand in a path percent-encoded; escapes that are there stay.
+pub fn encode_path(path: &str) -> String {
+    percent_encoding::utf8_percent_encode(path, NOT_IN_PATHS).to_string()
+}
+
+/// RFC 3986 section 3.3, beside non-ASCII: what `pchar` and `/` leave out, `%` apart.
+const NOT_IN_PATHS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,10 @@
 //! Which converter an object or a slot goes to: one arm per kind, one function per kind of slot.
 
-use super::{Contribution, Filled, Settings, gateway, ingress, secret, service, slot};
+use super::{
+    Contribution, Filled, Settings, gateway, ingress,
+    middleware::{self},
+    secret, service, slot,
+};
 use crate::{
     kubernetes::{
         object::{Kind, Object},
@@ -23,6 +27,9 @@ pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribu
         Object::Secret(item) => secret::object(item, view, settings),
         Object::Service(item) => service::object(item),
         Object::EndpointSlice(item) => service::slice(item, settings),
+        Object::Middleware(item) => {
+            Contribution { findings: middleware::convert(item, view, settings).1, ..Contribution::default() }
+        }
         _ => gateway::convert(object, view, settings),
     }
 }
@@ -69,6 +76,5 @@ pub fn certificate(id: &CertificateId, view: &View<'_>) -> Filled<CertificateSlo
 
 /// Fills a middleware slot.
 pub fn middleware(id: &MiddlewareId, view: &View<'_>, settings: &Settings) -> Filled<MiddlewareSlot> {
-    let _ = (view, settings);
-    Filled::new(MiddlewareSlot::Refused { reason: format!("{id} is not known").into() })
+    middleware::fill(id, view, settings)
 }

@@ -6,6 +6,7 @@ pub mod backend_tls;
 mod dispatch;
 mod gateway;
 pub mod ingress;
+pub mod middleware;
 pub mod secret;
 pub mod service;
 

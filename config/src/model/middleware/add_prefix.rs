@@ -5,6 +5,6 @@ use std::sync::Arc;
 /// Configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddPrefix {
-    /// Begins with `/`, percent-encoded.
+    /// Begins with `/` and does not end with one, percent-encoded; empty for `/` itself.
     pub prefix: Arc<str>,
 }

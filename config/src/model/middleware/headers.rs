@@ -19,23 +19,14 @@ pub struct Headers {
     pub cors: Option<Cors>,
     /// Fixed fields of every answer, set before `response`.
     pub secure: Vec<(HeaderName, HeaderValue)>,
-    /// Strict-Transport-Security.
-    pub sts: Option<Sts>,
+    /// The same, of answers to clients that use TLS (Strict-Transport-Security unless forced).
+    pub secure_on_tls: Vec<(HeaderName, HeaderValue)>,
     /// Hosts that are served, lower-case; empty is all.
     pub allowed_hosts: Vec<Arc<str>>,
     /// Fields that hold the host, looked at before Host.
     pub host_headers: Vec<HeaderName>,
     /// Fields whose value says that the client used TLS.
     pub tls_headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// Strict-Transport-Security.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sts {
-    /// The whole value.
-    pub value: HeaderValue,
-    /// On plaintext too.
-    pub force: bool,
 }
 
 /// Cross-origin requests (Fetch standard, "CORS protocol").

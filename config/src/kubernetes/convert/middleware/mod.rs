@@ -1,0 +1,254 @@
+//! Traefik's `Middleware` → a middleware slot.
+//!
+//! What cannot be honoured refuses the slot, so that its routes are closed and never served without their policy. One
+//! file per group of types; each takes the options of its type and gives a [`Spec`] or the finding that refuses it.
+
+mod basic_auth;
+mod chain;
+mod compress;
+mod forward_auth;
+mod headers;
+mod rate_limit;
+mod redirect;
+mod rewrite;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use super::{Filled, Settings, slot};
+use crate::{
+    kubernetes::{
+        object::{Item, core::Secret, traefik},
+        view::View,
+    },
+    model::{
+        go_regex::GoRegex,
+        id::{ClusterId, MiddlewareId},
+        middleware::{MiddlewareSlot, Spec},
+    },
+    report::Finding,
+};
+
+/// The slot of `item`, what is to be said of it, and the slots of its members (a chain has some).
+pub fn convert(
+    item: &Item<traefik::Middleware>,
+    view: &View<'_>,
+    settings: &Settings,
+) -> (MiddlewareSlot, Vec<Finding>, Vec<MiddlewareId>) {
+    let mut site = Site { item, view, settings, kind: "", findings: Vec::new() };
+    let slot = match site.spec() {
+        Ok(spec) => MiddlewareSlot::Ready(Arc::new(spec)),
+        Err(finding) => {
+            let reason = format!("Middleware {}/{}: {}", item.meta.namespace, item.meta.name, finding.message).into();
+            site.findings.insert(0, *finding);
+            MiddlewareSlot::Refused { reason }
+        }
+    };
+    let members = match &slot {
+        MiddlewareSlot::Ready(spec) => members(spec),
+        MiddlewareSlot::Refused { .. } => Vec::new(),
+    };
+    (slot, site.findings, members)
+}
+
+/// Fills the slot of a Middleware. What is to be said of the object is said by [`convert`] when the object is seen.
+pub(super) fn fill(id: &MiddlewareId, view: &View<'_>, settings: &Settings) -> Filled<MiddlewareSlot> {
+    let item = slot::split(id.as_str()).and_then(|(namespace, name)| view.get::<traefik::Middleware>(namespace, name));
+    let Some(item) = item else {
+        return Filled::new(MiddlewareSlot::Refused { reason: format!("Middleware {id} does not exist").into() });
+    };
+    let (slot, _, middlewares) = convert(item, view, settings);
+    let clusters = clusters(&slot);
+    Filled { clusters, middlewares, ..Filled::new(slot) }
+}
+
+/// The cluster of an auth server that is a Service: it is looked for among the clusters at hand before DNS is asked.
+fn clusters(slot: &MiddlewareSlot) -> Vec<ClusterId> {
+    let MiddlewareSlot::Ready(spec) = slot else { return Vec::new() };
+    let Spec::ForwardAuth(auth) = &**spec else { return Vec::new() };
+    forward_auth::cluster(&auth.address).into_iter().collect()
+}
+
+fn members(spec: &Spec) -> Vec<MiddlewareId> {
+    match spec {
+        Spec::Chain(chain) => chain.members.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// A value, or the finding that refuses the whole middleware.
+type Result<T> = std::result::Result<T, Box<Finding>>;
+
+/// The middleware under conversion and what it may look at.
+struct Site<'a, 'v> {
+    item: &'a Item<traefik::Middleware>,
+    view: &'a View<'v>,
+    settings: &'a Settings,
+    /// The type as objects spell it.
+    kind: &'static str,
+    /// What does not refuse it.
+    findings: Vec<Finding>,
+}
+
+impl Site<'_, '_> {
+    /// The one type that the object states.
+    fn spec(&mut self) -> Result<Spec> {
+        let kinds = kinds(&self.item.body.spec);
+        match *kinds.as_slice() {
+            [(kind, carried)] => {
+                self.kind = kind;
+                if carried { self.dispatch() } else { Err(not_carried(kind)) }
+            }
+            [] => Err(refused("spec", "MissingField", "states no type of middleware")
+                .remedy("state one, or look for a misspelt one")
+                .into()),
+            _ => {
+                let names: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
+                Err(refused("spec", "SeveralTypes", format!("states several types: {}", names.join(", ")))
+                    .remedy("write one object per type and join them in a chain")
+                    .into())
+            }
+        }
+    }
+
+    fn dispatch(&mut self) -> Result<Spec> {
+        let item = self.item;
+        let spec = &item.body.spec;
+        if let Some(options) = &spec.add_prefix {
+            rewrite::add_prefix(self, options)
+        } else if let Some(options) = &spec.basic_auth {
+            basic_auth::convert(self, options)
+        } else if let Some(options) = &spec.chain {
+            chain::convert(self, options)
+        } else if let Some(options) = &spec.compress {
+            compress::convert(self, options)
+        } else if let Some(options) = &spec.forward_auth {
+            forward_auth::convert(self, options)
+        } else if let Some(options) = &spec.headers {
+            headers::convert(self, options)
+        } else if let Some(options) = spec.ip_allow_list.as_ref().or(spec.ip_white_list.as_ref()) {
+            source::allow_list(self, options)
+        } else if let Some(options) = &spec.rate_limit {
+            rate_limit::convert(self, options)
+        } else if let Some(options) = &spec.redirect_regex {
+            redirect::regex(self, options)
+        } else if let Some(options) = &spec.redirect_scheme {
+            redirect::scheme(self, options)
+        } else if let Some(options) = &spec.replace_path {
+            rewrite::replace_path(self, options)
+        } else if let Some(options) = &spec.replace_path_regex {
+            rewrite::replace_path_regex(self, options)
+        } else if let Some(options) = &spec.strip_prefix {
+            rewrite::strip_prefix(self, options)
+        } else if let Some(options) = &spec.strip_prefix_regex {
+            rewrite::strip_prefix_regex(self, options)
+        } else {
+            Err(not_carried(self.kind))
+        }
+    }
+
+    fn namespace(&self) -> &str {
+        &self.item.meta.namespace
+    }
+
+    /// `option` of this type as findings name it; empty is the type itself.
+    fn field(&self, option: &str) -> String {
+        let dot = if option.is_empty() { "" } else { "." };
+        format!("spec.{}{dot}{option}", self.kind)
+    }
+
+    /// What refuses the middleware for `option`.
+    fn refuse(&self, option: &str, reason: &'static str, message: impl std::fmt::Display) -> Box<Finding> {
+        let what = if option.is_empty() { self.kind } else { option };
+        refused(self.field(option), reason, format!("{what} {message}")).into()
+    }
+
+    fn warn(&mut self, option: &str, reason: &'static str, message: impl std::fmt::Display) {
+        self.findings.push(Finding::warning(self.field(option), reason, format!("{option} {message}")));
+    }
+
+    fn ignore(&mut self, option: &str, message: impl std::fmt::Display) {
+        self.findings.push(Finding::ignored(self.field(option), "Deprecated", format!("{option} {message}")));
+    }
+
+    /// The text of an option that must be there and must not be empty.
+    fn required<'t>(&self, option: &str, value: &'t Option<Arc<str>>) -> Result<&'t Arc<str>> {
+        value
+            .as_ref()
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| self.refuse(option, "MissingField", "is required and not set"))
+    }
+
+    fn expression(&self, option: &str, text: &str) -> Result<GoRegex> {
+        GoRegex::new(text).map_err(|error| self.refuse(option, "InvalidRegularExpression", error))
+    }
+
+    fn header_name(&self, option: &str, text: &str) -> Result<http::HeaderName> {
+        http::HeaderName::from_bytes(text.as_bytes())
+            .map_err(|_| self.refuse(option, "InvalidHeader", format!("{text:?} is no name of a header field")))
+    }
+
+    fn header_names(&self, option: &str, texts: &[Arc<str>]) -> Result<Vec<http::HeaderName>> {
+        texts.iter().map(|text| self.header_name(option, text)).collect()
+    }
+
+    /// The text itself stays out of the message: it may be a secret.
+    fn header_value(&self, option: &str, text: &str) -> Result<http::HeaderValue> {
+        http::HeaderValue::from_str(text)
+            .map_err(|_| self.refuse(option, "InvalidHeader", "holds a character that no header field may hold"))
+    }
+
+    /// Secret `name` of the middleware's own namespace.
+    fn secret(&self, option: &str, name: &str) -> Result<&Item<Secret>> {
+        let namespace = self.namespace();
+        self.view.get::<Secret>(namespace, name).map(|item| &**item).ok_or_else(|| {
+            let finding = self.refuse(option, "SecretNotFound", format!("names Secret {namespace}/{name}, which does not exist"));
+            finding.remedy("create it; until then the routes that use this middleware are closed").into()
+        })
+    }
+}
+
+fn refused(field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Finding {
+    Finding::refused(field, reason, message)
+}
+
+fn not_carried(kind: &str) -> Box<Finding> {
+    refused(format!("spec.{kind}"), "NotCarried", format!("the {kind} middleware is not carried yet"))
+        .remedy("remove it from the routes that should be served without it")
+        .into()
+}
+
+/// The types that the object states, and whether each is carried.
+fn kinds(spec: &traefik::MiddlewareSpec) -> Vec<(&'static str, bool)> {
+    let all = [
+        ("addPrefix", true, spec.add_prefix.is_some()),
+        ("basicAuth", true, spec.basic_auth.is_some()),
+        ("chain", true, spec.chain.is_some()),
+        ("compress", true, spec.compress.is_some()),
+        ("forwardAuth", true, spec.forward_auth.is_some()),
+        ("headers", true, spec.headers.is_some()),
+        ("ipAllowList", true, spec.ip_allow_list.is_some()),
+        ("ipWhiteList", true, spec.ip_white_list.is_some()),
+        ("rateLimit", true, spec.rate_limit.is_some()),
+        ("redirectRegex", true, spec.redirect_regex.is_some()),
+        ("redirectScheme", true, spec.redirect_scheme.is_some()),
+        ("replacePath", true, spec.replace_path.is_some()),
+        ("replacePathRegex", true, spec.replace_path_regex.is_some()),
+        ("stripPrefix", true, spec.strip_prefix.is_some()),
+        ("stripPrefixRegex", true, spec.strip_prefix_regex.is_some()),
+        ("buffering", false, spec.buffering.is_some()),
+        ("circuitBreaker", false, spec.circuit_breaker.is_some()),
+        ("contentType", false, spec.content_type.is_some()),
+        ("digestAuth", false, spec.digest_auth.is_some()),
+        ("encodedCharacters", false, spec.encoded_characters.is_some()),
+        ("errors", false, spec.errors.is_some()),
+        ("grpcWeb", false, spec.grpc_web.is_some()),
+        ("inFlightReq", false, spec.in_flight_req.is_some()),
+        ("passTLSClientCert", false, spec.pass_tls_client_cert.is_some()),
+        ("plugin", false, spec.plugin.is_some()),
+        ("retry", false, spec.retry.is_some()),
+    ];
+    all.into_iter().filter(|(_, _, stated)| *stated).map(|(kind, carried, _)| (kind, carried)).collect()
+}

@@ -1,0 +1,352 @@
+//! Verdicts on Middleware objects: what is refused and why, and what the accepted ones mean.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::convert;
+use crate::{
+    kubernetes::{
+        convert::Settings,
+        object::{Item, Kind, Meta, Object, traefik},
+        store::Store,
+        view::View,
+    },
+    model::middleware::{
+        MiddlewareSlot, Spec,
+        basic_auth::Password,
+        compress::{ContentTypes, Encoding},
+        forward_auth::{BodyPolicy, TrustForwarded},
+        rate_limit::RateSource,
+        source::AddressSource,
+    },
+    report::Finding,
+};
+
+fn settings() -> Settings {
+    Settings::for_files(jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn object(kind: Kind, namespace: &str, name: &str, body: Value) -> Object {
+    let meta = json!({ "name": name, "namespace": namespace });
+    let meta: Meta = serde_json::from_value(meta).expect("readable metadata");
+    Object::deserialize(kind, meta, body).expect("a readable object")
+}
+
+fn middleware(spec: Value) -> Object {
+    object(Kind::Middleware, "default", "m", json!({ "spec": spec }))
+}
+
+fn secret(name: &str, body: Value) -> Object {
+    object(Kind::Secret, "default", name, body)
+}
+
+/// Converts `default/m` beside `others`.
+fn judge_in(spec: Value, others: Vec<Object>, settings: &Settings) -> (MiddlewareSlot, Vec<Finding>) {
+    let mut store = Store::default();
+    for other in others {
+        store.insert(other);
+    }
+    store.insert(middleware(spec));
+    let view = View::new(&store);
+    let item: &Arc<Item<traefik::Middleware>> = view.get("default", "m").expect("it was inserted");
+    let (slot, findings, _) = convert(item, &view, settings);
+    (slot, findings)
+}
+
+fn judge(spec: Value) -> (MiddlewareSlot, Vec<Finding>) {
+    judge_in(spec, Vec::new(), &settings())
+}
+
+fn ready(spec: Value) -> Spec {
+    ready_beside(spec, Vec::new())
+}
+
+fn ready_beside(spec: Value, others: Vec<Object>) -> Spec {
+    match judge_in(spec, others, &settings()) {
+        (MiddlewareSlot::Ready(spec), _) => Arc::unwrap_or_clone(spec),
+        (MiddlewareSlot::Refused { reason }, _) => panic!("refused: {reason}"),
+    }
+}
+
+/// Field and reason of what refuses it.
+fn refusal(spec: Value, others: Vec<Object>) -> (String, &'static str) {
+    let (slot, findings) = judge_in(spec.clone(), others, &settings());
+    assert!(matches!(slot, MiddlewareSlot::Refused { .. }), "{spec} is accepted");
+    let first = findings.first().expect("a refusal has a finding");
+    (first.field.clone(), first.reason)
+}
+
+#[test]
+fn what_is_not_carried_is_refused_by_name() {
+    for kind in [
+        "buffering",
+        "circuitBreaker",
+        "contentType",
+        "digestAuth",
+        "encodedCharacters",
+        "errors",
+        "grpcWeb",
+        "inFlightReq",
+        "passTLSClientCert",
+        "plugin",
+        "retry",
+    ] {
+        let (slot, findings) = judge(json!({ kind: {} }));
+        let MiddlewareSlot::Refused { reason } = slot else { panic!("{kind} is accepted") };
+        assert_eq!(*reason, *format!("Middleware default/m: the {kind} middleware is not carried yet"));
+        assert_eq!(findings.first().map(|finding| finding.reason), Some("NotCarried"));
+    }
+}
+
+#[test]
+fn an_object_states_exactly_one_type() {
+    assert_eq!(refusal(json!({}), vec![]), ("spec".into(), "MissingField"));
+    let two = json!({ "stripPrefix": { "prefixes": ["/a"] }, "compress": {} });
+    assert_eq!(refusal(two, vec![]), ("spec".into(), "SeveralTypes"));
+}
+
+#[test]
+fn wrong_options_refuse_the_whole_middleware() {
+    for (spec, field, reason) in [
+        (json!({ "ipAllowList": {} }), "spec.ipAllowList.sourceRange", "MissingField"),
+        (
+            json!({ "ipAllowList": { "sourceRange": ["10.0.0.0/8", "nonsense"] } }),
+            "spec.ipAllowList.sourceRange",
+            "InvalidValue",
+        ),
+        (json!({ "ipAllowList": { "sourceRange": ["10.0.0.0/33"] } }), "spec.ipAllowList.sourceRange", "InvalidValue"),
+        (
+            json!({ "ipAllowList": { "sourceRange": ["::/0"], "ipStrategy": { "ipv6Subnet": 0 } } }),
+            "spec.ipAllowList.ipStrategy.ipv6Subnet",
+            "InvalidValue",
+        ),
+        (
+            json!({ "ipAllowList": { "sourceRange": ["::/0"], "ipStrategy": { "depth": -1 } } }),
+            "spec.ipAllowList.ipStrategy.depth",
+            "InvalidValue",
+        ),
+        (
+            json!({ "ipAllowList": { "sourceRange": ["::/0"], "rejectStatusCode": 799 } }),
+            "spec.ipAllowList.rejectStatusCode",
+            "InvalidValue",
+        ),
+        (json!({ "rateLimit": { "average": -1 } }), "spec.rateLimit.average", "InvalidValue"),
+        (json!({ "rateLimit": { "average": 1, "period": -1 } }), "spec.rateLimit.period", "InvalidValue"),
+        (json!({ "rateLimit": { "average": 1, "period": "x" } }), "spec.rateLimit.period", "InvalidValue"),
+        (json!({ "rateLimit": { "average": 1, "redis": {} } }), "spec.rateLimit.redis", "NotCarried"),
+        (
+            json!({ "rateLimit": { "sourceCriterion": { "requestHost": true, "requestHeaderName": "x" } } }),
+            "spec.rateLimit.sourceCriterion",
+            "SeveralCriteria",
+        ),
+        (json!({ "redirectScheme": {} }), "spec.redirectScheme.scheme", "MissingField"),
+        (json!({ "redirectScheme": { "scheme": "ht tp" } }), "spec.redirectScheme.scheme", "InvalidValue"),
+        (json!({ "redirectScheme": { "scheme": "https", "port": "x" } }), "spec.redirectScheme.port", "InvalidValue"),
+        (
+            json!({ "redirectRegex": { "regex": "(", "replacement": "x" } }),
+            "spec.redirectRegex.regex",
+            "InvalidRegularExpression",
+        ),
+        (json!({ "addPrefix": {} }), "spec.addPrefix.prefix", "MissingField"),
+        (json!({ "replacePath": { "path": "x" } }), "spec.replacePath.path", "InvalidValue"),
+        (json!({ "stripPrefix": {} }), "spec.stripPrefix.prefixes", "MissingField"),
+        (json!({ "compress": { "encodings": ["lzma"] } }), "spec.compress.encodings", "InvalidValue"),
+        (
+            json!({ "compress": { "includedContentTypes": ["a/b"], "excludedContentTypes": ["c/d"] } }),
+            "spec.compress.includedContentTypes",
+            "InvalidValue",
+        ),
+        (json!({ "headers": {} }), "spec.headers", "MissingField"),
+        (
+            json!({ "headers": { "customRequestHeaders": { "a b": "c" } } }),
+            "spec.headers.customRequestHeaders[a b]",
+            "InvalidHeader",
+        ),
+        (json!({ "forwardAuth": {} }), "spec.forwardAuth.address", "MissingField"),
+        (json!({ "forwardAuth": { "address": "auth/x" } }), "spec.forwardAuth.address", "InvalidValue"),
+        (json!({ "forwardAuth": { "address": "ftp://auth/x" } }), "spec.forwardAuth.address", "InvalidValue"),
+        (json!({ "forwardAuth": { "address": "http://u:p@auth/x" } }), "spec.forwardAuth.address", "InvalidValue"),
+        (
+            json!({ "forwardAuth": { "address": "https://a", "tls": { "caSecret": "ca" } } }),
+            "spec.forwardAuth.tls.caSecret",
+            "SecretNotFound",
+        ),
+        (
+            json!({ "forwardAuth": { "address": "https://a", "tls": { "certSecret": "c" } } }),
+            "spec.forwardAuth.tls.certSecret",
+            "SecretNotFound",
+        ),
+        (json!({ "basicAuth": {} }), "spec.basicAuth.secret", "MissingField"),
+        (json!({ "basicAuth": { "secret": "users" } }), "spec.basicAuth.secret", "SecretNotFound"),
+        (json!({ "chain": {} }), "spec.chain.middlewares", "MissingField"),
+        (json!({ "chain": { "middlewares": [{ "name": "x" }] } }), "spec.chain.middlewares[0]", "MiddlewareNotFound"),
+        (json!({ "chain": { "middlewares": [{ "name": "m" }] } }), "spec.chain.middlewares[0]", "Cycle"),
+        (
+            json!({ "chain": { "middlewares": [{ "name": "x", "namespace": "other" }] } }),
+            "spec.chain.middlewares[0]",
+            "RefNotPermitted",
+        ),
+        (
+            json!({ "chain": { "middlewares": [{ "name": "x@file" }] } }),
+            "spec.chain.middlewares[0]",
+            "NotCarried",
+        ),
+    ] {
+        assert_eq!(refusal(spec.clone(), vec![]), (field.to_owned(), reason), "{spec}");
+    }
+}
+
+#[test]
+fn an_allow_list_takes_addresses_and_ranges() {
+    let spec = ready(json!({ "ipAllowList": {
+        "sourceRange": ["127.0.0.1/32", "192.168.1.7", "10.1.2.3/8", "::ffff:172.16.0.0/108", "fd00::/8"],
+        "ipStrategy": { "depth": 2, "ipv6Subnet": 64 }, "rejectStatusCode": 404,
+    }}));
+    let Spec::IpAllowList(list) = spec else { panic!("another type") };
+    let ranges: Vec<_> = list.ranges.iter().map(ToString::to_string).collect();
+    assert_eq!(ranges, ["127.0.0.1/32", "192.168.1.7/32", "10.0.0.0/8", "172.16.0.0/12", "fd00::/8"]);
+    let depth = 2.try_into().expect("not zero");
+    assert_eq!(list.source, AddressSource::Depth { depth, ipv6_bits: Some(64) });
+    assert_eq!(list.reject_status.as_u16(), 404);
+}
+
+#[test]
+fn rate_limits_have_traefiks_defaults() {
+    for (options, want) in [
+        (json!({}), None),
+        (json!({ "average": 100 }), Some((100, 1_000, 1))),
+        (json!({ "average": 6, "period": "1m", "burst": 12 }), Some((6, 60_000, 12))),
+        (json!({ "average": 6, "period": 60, "burst": 0 }), Some((6, 60_000, 1))),
+        (json!({ "average": 6, "period": "90", "burst": -4 }), Some((6, 90_000, 1))),
+        (json!({ "average": 6, "period": 0 }), Some((6, 1_000, 1))),
+    ] {
+        let Spec::RateLimit(limit) = ready(json!({ "rateLimit": options })) else { panic!("another type") };
+        let got = limit.limit.map(|limit| (limit.average.get(), limit.period.as_millis(), limit.burst.get()));
+        assert_eq!(got, want, "{options}");
+        assert_eq!(limit.source, RateSource::Address(AddressSource::Client { ipv6_bits: None }));
+    }
+}
+
+#[test]
+fn compress_has_traefiks_defaults() {
+    let Spec::Compress(compress) = ready(json!({ "compress": {} })) else { panic!("another type") };
+    assert_eq!(compress.encodings, [Encoding::Gzip, Encoding::Brotli, Encoding::Zstd]);
+    assert_eq!((compress.default_encoding, compress.min_bytes), (None, 1024));
+    assert_eq!(compress.types, ContentTypes::Excluding(vec![]));
+}
+
+#[test]
+fn forward_auth_keeps_three_kinds_of_trust_apart() {
+    for (options, want) in [
+        (json!({ "address": "http://auth" }), TrustForwarded::Unset),
+        (json!({ "address": "http://auth", "trustForwardHeader": false }), TrustForwarded::No),
+        (json!({ "address": "http://auth", "trustForwardHeader": true }), TrustForwarded::Yes),
+    ] {
+        let Spec::ForwardAuth(auth) = ready(json!({ "forwardAuth": options })) else { panic!("another type") };
+        assert_eq!(auth.trust, want);
+        assert_eq!((auth.body, auth.max_response_body), (BodyPolicy::Withhold, 1 << 20));
+    }
+}
+
+#[test]
+fn users_come_from_a_password_file_or_a_name_and_a_password() {
+    let file = "# team\nalice:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/\nbob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n\
+                carol:$2y$05$Ky4qUH9pyJFRL2Lw3EVTkuqVQ.VS.tjb9eVGm49eLRPUAqdXSnSeq\n";
+    let users = secret("users", json!({ "stringData": { "users": file } }));
+    let Spec::BasicAuth(auth) = ready_beside(json!({ "basicAuth": { "secret": "users" } }), vec![users]) else {
+        panic!("another type")
+    };
+    let names: Vec<_> = auth.users.iter().map(|user| &*user.name).collect();
+    assert_eq!(names, ["alice", "bob", "carol"]);
+    assert_eq!(auth.challenge, "Basic realm=\"traefik\"");
+    assert!(!format!("{auth:?}").contains("IgXLP6"), "hashes do not show");
+
+    let one = json!({ "type": "kubernetes.io/basic-auth", "stringData": { "username": "eve", "password": "pw" } });
+    let spec = json!({ "basicAuth": { "secret": "one", "realm": "a \"b\"", "headerField": "X-User" } });
+    let Spec::BasicAuth(auth) = ready_beside(spec, vec![secret("one", one)]) else { panic!("another type") };
+    assert_eq!(auth.users.first().map(|user| user.password.clone()), Some(Password::Plain("pw".into())));
+    assert_eq!(auth.challenge, r#"Basic realm="a \"b\"""#);
+}
+
+#[test]
+fn a_password_file_that_is_not_usable_closes_the_route() {
+    for body in [
+        json!({}),
+        json!({ "stringData": { "a": "x:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "b": "" } }),
+        json!({ "stringData": { "users": "" } }),
+        json!({ "stringData": { "users": "alice:plain" } }),
+        json!({ "stringData": { "users": "alice:$2y$31$Ky4qUH9pyJFRL2Lw3EVTkuqVQ.VS.tjb9eVGm49eLRPUAqdXSnSeq" } }),
+        json!({ "type": "kubernetes.io/basic-auth", "stringData": { "username": "x" } }),
+    ] {
+        let spec = json!({ "basicAuth": { "secret": "users" } });
+        let (slot, findings) = judge_in(spec, vec![secret("users", body.clone())], &settings());
+        assert!(matches!(slot, MiddlewareSlot::Refused { .. }), "{body}");
+        let finding = findings.first().expect("a refusal has a finding");
+        assert_eq!(finding.reason, "InvalidSecret", "{body}");
+        assert!(!finding.message.contains("plain"), "the secret shows: {}", finding.message);
+    }
+}
+
+fn chain(namespace: &str, name: &str, members: &[(&str, &str)]) -> Object {
+    let members: Vec<_> = members.iter().map(|(ns, name)| json!({ "name": name, "namespace": ns })).collect();
+    object(Kind::Middleware, namespace, name, json!({ "spec": { "chain": { "middlewares": members } } }))
+}
+
+#[test]
+fn chains_nest_but_not_in_circles_and_not_without_bound() {
+    let member = |name: &str| json!({ "chain": { "middlewares": [{ "name": name }] } });
+    let circle = vec![chain("default", "a", &[("default", "b")]), chain("default", "b", &[("default", "a")])];
+    assert_eq!(refusal(member("a"), circle).1, "Cycle");
+
+    let mut doubling: Vec<_> = (0..20)
+        .map(|n| {
+            let next = format!("c{}", n + 1);
+            chain("default", &format!("c{n}"), &[("default", &next), ("default", &next)])
+        })
+        .collect();
+    doubling.push(object(Kind::Middleware, "default", "c20", json!({ "spec": { "compress": {} } })));
+    assert_eq!(refusal(member("c0"), doubling).1, "TooMany");
+
+    let nested = vec![
+        chain("default", "a", &[("default", "b")]),
+        object(Kind::Middleware, "default", "b", json!({ "spec": { "compress": {} } })),
+    ];
+    assert!(matches!(ready_beside(member("a"), nested), Spec::Chain(_)));
+}
+
+#[test]
+fn members_of_other_namespaces_need_the_operators_leave() {
+    let other = object(Kind::Middleware, "other", "x", json!({ "spec": { "compress": {} } }));
+    let spec = json!({ "chain": { "middlewares": [{ "name": "x", "namespace": "other" }] } });
+    let settings = Settings { allow_cross_namespace: true, ..settings() };
+    let (slot, _) = judge_in(spec, vec![other], &settings);
+    assert!(matches!(slot, MiddlewareSlot::Ready(_)));
+}
+
+#[test]
+fn deprecated_options_are_reported_and_the_rest_is_served() {
+    let (slot, findings) = judge(json!({ "headers": { "sslRedirect": true, "frameDeny": true } }));
+    assert!(matches!(slot, MiddlewareSlot::Ready(_)));
+    assert_eq!(findings.first().map(|finding| &*finding.field), Some("spec.headers.sslRedirect"));
+}
+
+#[test]
+fn headers_become_fixed_fields() {
+    let Spec::Headers(headers) = ready(json!({ "headers": {
+        "customRequestHeaders": { "Host": "inner.example", "X-A": "1", "X-B": "" },
+        "stsSeconds": 60, "stsIncludeSubdomains": true, "stsPreload": true,
+        "frameDeny": true, "customFrameOptionsValue": "SAMEORIGIN", "browserXssFilter": true,
+        "accessControlAllowMethods": ["GET", "PUT"],
+    }})) else {
+        panic!("another type")
+    };
+    assert_eq!(headers.request_host.as_ref().map(|value| value.as_bytes()), Some(&b"inner.example"[..]));
+    assert_eq!(headers.request.len(), 2);
+    let secure: Vec<_> = headers.secure.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
+    assert_eq!(secure, ["x-frame-options: SAMEORIGIN", "x-xss-protection: 1; mode=block"]);
+    let on_tls = headers.secure_on_tls.first().map(|(_, value)| value.as_bytes());
+    assert_eq!(on_tls, Some(&b"max-age=60; includeSubDomains; preload"[..]));
+    let methods = headers.cors.and_then(|cors| cors.methods).map(|methods| methods.value);
+    assert_eq!(methods.as_ref().map(|value| value.as_bytes()), Some(&b"GET,PUT"[..]));
+}
