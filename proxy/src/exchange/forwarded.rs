@@ -25,6 +25,11 @@ pub const FORWARDED_SERVER: HeaderName = HeaderName::from_static("x-forwarded-se
 /// `X-Real-Ip`.
 pub const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
+/// Among a request's extensions: the peer is not to be appended to X-Forwarded-For, which a middleware was told to keep
+/// from the backend.
+#[derive(Clone, Copy, Debug)]
+pub struct WithholdForwardedFor;
+
 /// The fields that only Postern or a trusted peer may set, without their leading `x-`.
 const MANAGED: [&[u8]; 13] = [
     b"forwarded-for",

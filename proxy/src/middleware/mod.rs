@@ -5,9 +5,31 @@
 //! (found by id in [`Live`], so that counts and buckets survive unrelated changes), and sees each request once, in
 //! [`Middleware::on_request`]. What it wants to do to the answer it pushes onto `Exchange::response_steps`.
 
-use std::sync::Arc;
+mod add_prefix;
+mod basic_auth;
+mod chain;
+mod compress;
+mod forward_auth;
+mod headers;
+mod ip_allow_list;
+mod live;
+mod rate_limit;
+mod redirect;
+mod redirect_regex;
+mod redirect_scheme;
+mod replace_path;
+mod replace_path_regex;
+mod rewrite;
+pub mod source;
+mod strip_prefix;
+mod strip_prefix_regex;
+#[cfg(test)]
+mod testing;
 
-use http::Response;
+use std::{rc::Rc, sync::Arc};
+
+use http::{HeaderMap, HeaderName, Response, StatusCode};
+pub use live::Live;
 use postern_config::model::{
     id::MiddlewareId,
     middleware::{MiddlewareSlot, Spec},
@@ -15,12 +37,31 @@ use postern_config::model::{
 
 use crate::{
     exchange::{Body, Exchange, Flow},
+    respond::{self, Failure},
     worker::Worker,
 };
 
 /// A running middleware.
 #[derive(Debug)]
-pub enum Middleware {}
+pub struct Middleware(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    AddPrefix(add_prefix::AddPrefix),
+    BasicAuth(basic_auth::BasicAuth),
+    Chain(chain::Chain),
+    Compress(Arc<compress::Compress>),
+    ForwardAuth(Box<forward_auth::ForwardAuth>),
+    Headers(Arc<headers::Headers>),
+    IpAllowList(ip_allow_list::IpAllowList),
+    RateLimit(rate_limit::RateLimit),
+    RedirectRegex(redirect_regex::RedirectRegex),
+    RedirectScheme(redirect_scheme::RedirectScheme),
+    ReplacePath(replace_path::ReplacePath),
+    ReplacePathRegex(replace_path_regex::ReplacePathRegex),
+    StripPrefix(strip_prefix::StripPrefix),
+    StripPrefixRegex(strip_prefix_regex::StripPrefixRegex),
+}
 
 /// What a slot runs as.
 #[derive(Debug)]
@@ -36,39 +77,119 @@ pub enum Slot {
 
 /// What a middleware does to the answer.
 #[derive(Debug)]
-pub enum AnswerStep {}
+pub struct AnswerStep(Step);
+
+#[derive(Debug)]
+enum Step {
+    Headers(headers::AnswerStep),
+    Compress(compress::AnswerStep),
+    Cookies(Box<forward_auth::Cookies>),
+}
 
 impl AnswerStep {
     /// Changes the answer.
-    pub fn run(self, _response: &mut Response<Body>, _worker: &Worker) {
-        match self {}
+    pub fn run(self, response: &mut Response<Body>, _worker: &Worker) {
+        match self.0 {
+            Step::Headers(step) => step.run(response),
+            Step::Compress(step) => step.run(response),
+            Step::Cookies(cookies) => cookies.run(response),
+        }
     }
 }
 
-/// Live state of all middlewares of this node, found by id; shared by all workers.
-#[derive(Debug, Default)]
-pub struct Live {}
-
 impl Slot {
     /// Builds what runs for `slot`, taking over live state by `id`.
-    pub fn build(_id: &MiddlewareId, slot: &MiddlewareSlot, _live: &Live) -> Self {
+    pub fn build(id: &MiddlewareId, slot: &MiddlewareSlot, live: &Live) -> Self {
         match slot {
-            MiddlewareSlot::Ready(spec) => Middleware::build(spec).map_or_else(
-                || Self::Closed { reason: format!("{} is not carried yet", spec.kind()).into() },
-                Self::Ready,
-            ),
+            MiddlewareSlot::Ready(spec) => Self::Ready(Middleware(Kind::build(id, spec, live))),
             MiddlewareSlot::Refused { reason } => Self::Closed { reason: reason.clone() },
         }
     }
 }
 
+impl Kind {
+    fn build(id: &MiddlewareId, spec: &Spec, live: &Live) -> Self {
+        match spec {
+            Spec::AddPrefix(spec) => Self::AddPrefix(add_prefix::AddPrefix::build(spec)),
+            Spec::BasicAuth(spec) => Self::BasicAuth(basic_auth::BasicAuth::build(id, spec, live)),
+            Spec::Chain(spec) => Self::Chain(chain::Chain::build(spec)),
+            Spec::Compress(spec) => Self::Compress(Arc::new(compress::Compress::build(spec))),
+            Spec::ForwardAuth(spec) => Self::ForwardAuth(Box::new(forward_auth::ForwardAuth::build(id, spec))),
+            Spec::Headers(spec) => Self::Headers(Arc::new(headers::Headers::build(spec))),
+            Spec::IpAllowList(spec) => Self::IpAllowList(ip_allow_list::IpAllowList::build(id, spec)),
+            Spec::RateLimit(spec) => Self::RateLimit(rate_limit::RateLimit::build(id, spec, live)),
+            Spec::RedirectRegex(spec) => Self::RedirectRegex(redirect_regex::RedirectRegex::build(spec)),
+            Spec::RedirectScheme(spec) => Self::RedirectScheme(redirect_scheme::RedirectScheme::build(spec)),
+            Spec::ReplacePath(spec) => Self::ReplacePath(replace_path::ReplacePath::build(spec)),
+            Spec::ReplacePathRegex(spec) => Self::ReplacePathRegex(replace_path_regex::ReplacePathRegex::build(spec)),
+            Spec::StripPrefix(spec) => Self::StripPrefix(strip_prefix::StripPrefix::build(spec)),
+            Spec::StripPrefixRegex(spec) => Self::StripPrefixRegex(strip_prefix_regex::StripPrefixRegex::build(spec)),
+        }
+    }
+}
+
 impl Middleware {
-    fn build(_spec: &Spec) -> Option<Self> {
-        None
+    /// Sees a request once.
+    pub async fn on_request(&self, exchange: &mut Exchange, worker: &Rc<Worker>) -> Flow {
+        match &self.0 {
+            Kind::Chain(chain) => chain.on_request(exchange, worker).await,
+            _ => self.on_request_alone(exchange, worker).await,
+        }
     }
 
-    /// Sees a request once.
-    pub async fn on_request(&self, _exchange: &mut Exchange, _worker: &Worker) -> Flow {
-        match *self {}
+    /// [`Middleware::on_request`] of what is no chain. What waits is boxed, so that the future that every request
+    /// holds stays small.
+    async fn on_request_alone(&self, exchange: &mut Exchange, worker: &Rc<Worker>) -> Flow {
+        match &self.0 {
+            Kind::AddPrefix(middleware) => middleware.on_request(exchange),
+            Kind::BasicAuth(middleware) => match middleware.judge_at_once(exchange) {
+                basic_auth::Judged::Settled(flow) => flow,
+                basic_auth::Judged::Open(check) => Box::pin(middleware.judge(check, exchange, worker)).await,
+            },
+            Kind::Compress(middleware) => middleware.on_request(exchange),
+            Kind::ForwardAuth(middleware) => Box::pin(middleware.on_request(exchange, worker)).await,
+            Kind::Headers(middleware) => middleware.on_request(exchange),
+            Kind::IpAllowList(middleware) => middleware.on_request(exchange),
+            Kind::RateLimit(middleware) => match middleware.take(exchange) {
+                rate_limit::Taken::Now(flow) => flow,
+                rate_limit::Taken::Later(wait) => {
+                    Box::pin(tokio::time::sleep(wait)).await;
+                    Flow::Continue
+                }
+            },
+            Kind::RedirectRegex(middleware) => middleware.on_request(exchange),
+            Kind::RedirectScheme(middleware) => middleware.on_request(exchange),
+            Kind::ReplacePath(middleware) => middleware.on_request(exchange),
+            Kind::ReplacePathRegex(middleware) => middleware.on_request(exchange),
+            Kind::StripPrefix(middleware) => middleware.on_request(exchange),
+            Kind::StripPrefixRegex(middleware) => middleware.on_request(exchange),
+            // Chains are taken apart before they get here.
+            Kind::Chain(_) => Flow::Continue,
+        }
+    }
+}
+
+/// Answers with `status`; `reason` (which middleware, and why) goes to the log alone.
+fn refuse(exchange: &mut Exchange, status: StatusCode, reason: String) -> Flow {
+    fail(exchange, &Failure::Refused { status, reason })
+}
+
+/// Answers with `failure`.
+fn fail(exchange: &mut Exchange, failure: &Failure) -> Flow {
+    exchange.record.reason = Some(failure.reason());
+    exchange.record.detail = Some(failure.to_string());
+    Flow::Answer(respond::answer(failure, &exchange.parts.headers))
+}
+
+/// Removes a field that only Postern may set, also in spellings that backends fold into it (`X_Auth_User`).
+fn remove_spellings(headers: &mut HeaderMap, name: &HeaderName) {
+    headers.remove(name);
+    let dashed = |b: u8| if b == b'_' { b'-' } else { b };
+    let same = |other: &HeaderName| {
+        let (a, b) = (name.as_str().as_bytes(), other.as_str().as_bytes());
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| dashed(*a) == dashed(*b))
+    };
+    while let Some(other) = headers.keys().find(|other| same(other)).cloned() {
+        headers.remove(other);
     }
 }

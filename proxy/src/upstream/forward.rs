@@ -25,7 +25,7 @@ use super::{
     upgrade::Upgrade,
 };
 use crate::{
-    exchange::{Body, Exchange, FilterSite, Flow, filter},
+    exchange::{Body, Exchange, FilterSite, Flow, filter, forwarded::WithholdForwardedFor},
     plan::Plan,
     respond::Failure,
     settings::UpstreamDefaults,
@@ -60,7 +60,8 @@ pub async fn forward(
         upgrade.ask(&mut exchange.parts);
     }
     let settings = &worker.shared.settings;
-    if !settings.trust.not_append_forwarded_for {
+    let withheld = exchange.parts.extensions.get::<WithholdForwardedFor>().is_some();
+    if !settings.trust.not_append_forwarded_for && !withheld {
         head::append_forwarded_for(&mut exchange.parts.headers, &exchange.connection.peer_text);
     }
     let sending = Sending {
