@@ -39,7 +39,11 @@ mod tests {
             ("prefix: /a/", "/b", Ok("/a/b")),
             ("prefix: /..", "/b", Err(400)),
         ] {
-            assert_eq!(rewritten(&format!("addPrefix: {{{options}}}"), path).0, want.map(str::to_owned), "{options} {path}");
+            assert_eq!(
+                rewritten(&format!("addPrefix: {{{options}}}"), path).0,
+                want.map(str::to_owned),
+                "{options} {path}"
+            );
         }
     }
 }

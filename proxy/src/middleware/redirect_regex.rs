@@ -35,7 +35,12 @@ mod tests {
     #[test]
     fn matching_urls_are_sent_elsewhere() {
         for (regex, replacement, url, want) in [
-            ("^(?:http?://)(foo)(.com)(:\\d+)(.*)$", "https://${1}bar$2:443$4", "http://foo.com:80/a?b=c", Some("https://foobar.com:443/a?b=c")),
+            (
+                "^(?:http?://)(foo)(.com)(:\\d+)(.*)$",
+                "https://${1}bar$2:443$4",
+                "http://foo.com:80/a?b=c",
+                Some("https://foobar.com:443/a?b=c"),
+            ),
             ("^http://(.*)", "https://$1", "http://foo.com", Some("https://foo.com/")),
             ("^http://(.*)", "https://$1", "https://foo.com", None),
             ("^http://other/", "https://$1", "http://foo.com", None),

@@ -49,7 +49,6 @@ mod tests {
             ("['/api']", "/api../x", Err(400), None),
             ("['/api']", "/api./x", Err(400), None),
             ("['/api']", "/api..", Err(400), None),
-            
         ] {
             let (got, headers) = rewritten(&format!("stripPrefix: {{prefixes: {prefixes}}}"), path);
             assert_eq!(got, want.map(str::to_owned), "{prefixes} {path}");

@@ -71,10 +71,9 @@ mod tests {
     /// From the Apache documentation ("Password Formats") and `openssl passwd -apr1`.
     #[test]
     fn published_vectors() {
-        for (password, salt, want) in [
-            ("myPassword", "r31.....", "HqJZimcKQFAMYayBlzkrA/"),
-            ("myPassword", "qHDFfhPC", "nITSVHgYbDAK1Y0acGRnY0"),
-        ] {
+        for (password, salt, want) in
+            [("myPassword", "r31.....", "HqJZimcKQFAMYayBlzkrA/"), ("myPassword", "qHDFfhPC", "nITSVHgYbDAK1Y0acGRnY0")]
+        {
             assert_eq!(apr1(password.as_bytes(), salt.as_bytes()), want, "{password} {salt}");
         }
     }

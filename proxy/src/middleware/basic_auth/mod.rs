@@ -189,8 +189,7 @@ mod tests {
         ] {
             // The second time the answer may come from memory.
             for _ in 0..2 {
-                let mut exchange =
-                    exchange("GET", "http://a/").header("authorization", &authorization).build();
+                let mut exchange = exchange("GET", "http://a/").header("authorization", &authorization).build();
                 let answer = answered(&middleware, &mut exchange).await;
                 assert_eq!(answer.as_ref().map(|answer| answer.status().as_u16()), want, "{authorization}");
                 if let Some(answer) = answer {

@@ -31,11 +31,7 @@ pub(crate) struct Verified {
 impl Default for Verified {
     fn default() -> Self {
         let key: [u8; 32] = rand::random();
-        Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
-            digests: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-        }
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key), digests: Mutex::default(), waiting: AtomicUsize::new(0) }
     }
 }
 

@@ -152,7 +152,15 @@ mod tests {
             ("", "GET", "gzip", 200, ("content-encoding", "br"), 2000, Some("br")),
             ("", "GET", "gzip", 200, ("cache-control", "public, no-transform"), 2000, None),
             ("excludedContentTypes: [text/plain]", "GET", "gzip", 200, text, 2000, None),
-            ("excludedContentTypes: [text/plain]", "GET", "gzip", 200, ("content-type", "TEXT/Plain; charset=x"), 2000, None),
+            (
+                "excludedContentTypes: [text/plain]",
+                "GET",
+                "gzip",
+                200,
+                ("content-type", "TEXT/Plain; charset=x"),
+                2000,
+                None,
+            ),
             ("includedContentTypes: [text/html]", "GET", "gzip", 200, text, 2000, None),
             ("includedContentTypes: [text/plain]", "GET", "gzip", 200, text, 2000, Some("gzip")),
         ] {

@@ -148,10 +148,7 @@ impl http_body::Body for Compressed {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         loop {
             let out = this.encoder.take();
@@ -229,7 +226,8 @@ mod tests {
                 });
                 flushed.await.expect("the event arrives before the next is sent");
             }
-            let trailers = HeaderMap::from_iter([(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("1"))]);
+            let trailers =
+                HeaderMap::from_iter([(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("1"))]);
             sender.send(Ok(Frame::trailers(trailers.clone()))).expect("it is open");
             drop(sender);
             let rest = body.collect().await.expect("no error");

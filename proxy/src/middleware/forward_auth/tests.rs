@@ -146,7 +146,9 @@ fn what_frames_the_clients_message_stays_with_it() {
         let (answer, exchange) = ask(&server, "", request).await;
         assert!(answer.is_none(), "204 lets the request on");
         let asked = server.last();
-        for name in ["content-length", "transfer-encoding", "expect", "te", "trailer", "connection", "upgrade", "user-agent"] {
+        for name in
+            ["content-length", "transfer-encoding", "expect", "te", "trailer", "connection", "upgrade", "user-agent"]
+        {
             assert!(!asked.headers.contains_key(name), "{name} reached the auth server");
         }
         assert!(asked.headers.contains_key("cookie") && asked.headers.contains_key("proxy-authorization"));
@@ -174,9 +176,10 @@ fn identity_fields_are_the_auth_servers_alone() {
     run(async {
         let fields = [("X-Auth-User", "alice"), ("x-auth-user", "b"), ("X-Auth-Empty", ""), ("content-length", "0")];
         let server = Server::answering(move || reply(299, &fields, "")).await;
-        for options in
-            [", authResponseHeaders: [x-auth-USER, X-Auth-Empty, X-Auth-Group]", ", authResponseHeadersRegex: '^X-Auth-'"]
-        {
+        for options in [
+            ", authResponseHeaders: [x-auth-USER, X-Auth-Empty, X-Auth-Group]",
+            ", authResponseHeadersRegex: '^X-Auth-'",
+        ] {
             let request = exchange("GET", "http://example.com/")
                 .header("x-auth-user", "mallory")
                 .header("X_Auth_User", "mallory")
@@ -254,8 +257,10 @@ fn answers_are_read_up_to_their_limit() {
 fn a_forwarded_body_reaches_both_servers_whole() {
     run(async {
         let server = Server::answering(|| reply(200, &[], "")).await;
-        let trailers = HeaderMap::from_iter([(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("1"))]);
-        let frames = [Frame::data(Bytes::from("he")), Frame::data(Bytes::from("llo")), Frame::trailers(trailers.clone())];
+        let trailers =
+            HeaderMap::from_iter([(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("1"))]);
+        let frames =
+            [Frame::data(Bytes::from("he")), Frame::data(Bytes::from("llo")), Frame::trailers(trailers.clone())];
         let stream = futures_util::stream::iter(frames.map(Ok::<_, BodyError>));
         let request = exchange("PUT", "http://example.com/").body(Body::boxed(StreamBody::new(stream)));
         let options = ", forwardBody: true, maxBodySize: 5, preserveRequestMethod: true";

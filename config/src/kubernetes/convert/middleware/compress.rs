@@ -39,11 +39,9 @@ fn encoding(site: &Site<'_, '_>, option: &str, name: &str) -> Result<Encoding> {
 fn content_types(site: &Site<'_, '_>, options: &traefik::Compress) -> Result<ContentTypes> {
     let (excluded, included) = (&options.excluded_content_types, &options.included_content_types);
     match (excluded.is_empty(), included.is_empty()) {
-        (false, false) => Err(site.refuse(
-            "includedContentTypes",
-            "InvalidValue",
-            "and excludedContentTypes cannot be used together",
-        )),
+        (false, false) => {
+            Err(site.refuse("includedContentTypes", "InvalidValue", "and excludedContentTypes cannot be used together"))
+        }
         (_, false) => types(site, "includedContentTypes", included).map(ContentTypes::Including),
         (_, true) => types(site, "excludedContentTypes", excluded).map(ContentTypes::Excluding),
     }

@@ -36,9 +36,7 @@ pub(super) fn convert(site: &mut Site<'_, '_>, options: &traefik::ForwardAuth) -
         },
         request_headers: site.header_names("authRequestHeaders", &options.auth_request_headers)?,
         response_headers: site.header_names("authResponseHeaders", &options.auth_response_headers)?,
-        response_headers_regex: expression
-            .map(|text| site.expression("authResponseHeadersRegex", text))
-            .transpose()?,
+        response_headers_regex: expression.map(|text| site.expression("authResponseHeadersRegex", text)).transpose()?,
         cookies: options.add_auth_cookies_to_response.clone(),
         user_header: user_header.map(|name| site.header_name("headerField", name)).transpose()?,
         body: body_policy(site, options),
@@ -55,7 +53,8 @@ pub(super) fn cluster(address: &Uri) -> Option<ClusterId> {
         return None;
     }
     let host = address.host()?.trim_end_matches('.');
-    let (name, namespace) = host.strip_suffix(".cluster.local").unwrap_or(host).strip_suffix(".svc")?.split_once('.')?;
+    let (name, namespace) =
+        host.strip_suffix(".cluster.local").unwrap_or(host).strip_suffix(".svc")?.split_once('.')?;
     let port = address.port_u16().unwrap_or(80).to_string();
     (!namespace.contains('.')).then(|| slot::cluster(namespace, name, &port, &BTreeMap::new()))
 }
@@ -68,7 +67,11 @@ fn address(site: &Site<'_, '_>, options: &traefik::ForwardAuth) -> Result<Uri> {
     match uri.authority() {
         Some(authority) if known && !authority.host().is_empty() => {
             // The text itself stays out of messages from here on: it may hold a password.
-            if authority.as_str().contains('@') { Err(wrong("holds credentials, which are not carried")) } else { Ok(uri) }
+            if authority.as_str().contains('@') {
+                Err(wrong("holds credentials, which are not carried"))
+            } else {
+                Ok(uri)
+            }
         }
         _ => Err(wrong("must be an absolute URL that begins with http:// or https://")),
     }
@@ -122,7 +125,11 @@ fn client_tls(site: &mut Site<'_, '_>, options: &traefik::ClientTls) -> Result<A
 fn authorities_of(site: &Site<'_, '_>, name: &str) -> Result<Vec<CertificateDer<'static>>> {
     let secret = site.secret("tls.caSecret", name)?;
     let wrong = |message: &str| {
-        site.refuse("tls.caSecret", "InvalidSecret", format!("names Secret {}/{name}, which {message}", site.namespace()))
+        site.refuse(
+            "tls.caSecret",
+            "InvalidSecret",
+            format!("names Secret {}/{name}, which {message}", site.namespace()),
+        )
     };
     let pem = authority_bytes(secret).ok_or_else(|| wrong("has neither the key tls.ca nor ca.crt"))?;
     let parsed: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();

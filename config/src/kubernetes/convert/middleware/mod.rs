@@ -204,7 +204,8 @@ impl Site<'_, '_> {
     fn secret(&self, option: &str, name: &str) -> Result<&Item<Secret>> {
         let namespace = self.namespace();
         self.view.get::<Secret>(namespace, name).map(|item| &**item).ok_or_else(|| {
-            let finding = self.refuse(option, "SecretNotFound", format!("names Secret {namespace}/{name}, which does not exist"));
+            let finding =
+                self.refuse(option, "SecretNotFound", format!("names Secret {namespace}/{name}, which does not exist"));
             finding.remedy("create it; until then the routes that use this middleware are closed").into()
         })
     }

@@ -187,11 +187,7 @@ fn wrong_options_refuse_the_whole_middleware() {
             "spec.chain.middlewares[0]",
             "RefNotPermitted",
         ),
-        (
-            json!({ "chain": { "middlewares": [{ "name": "x@file" }] } }),
-            "spec.chain.middlewares[0]",
-            "NotCarried",
-        ),
+        (json!({ "chain": { "middlewares": [{ "name": "x@file" }] } }), "spec.chain.middlewares[0]", "NotCarried"),
     ] {
         assert_eq!(refusal(spec.clone(), vec![]), (field.to_owned(), reason), "{spec}");
     }
@@ -343,7 +339,8 @@ fn headers_become_fixed_fields() {
     };
     assert_eq!(headers.request_host.as_ref().map(|value| value.as_bytes()), Some(&b"inner.example"[..]));
     assert_eq!(headers.request.len(), 2);
-    let secure: Vec<_> = headers.secure.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
+    let secure: Vec<_> =
+        headers.secure.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect();
     assert_eq!(secure, ["x-frame-options: SAMEORIGIN", "x-xss-protection: 1; mode=block"]);
     let on_tls = headers.secure_on_tls.first().map(|(_, value)| value.as_bytes());
     assert_eq!(on_tls, Some(&b"max-age=60; includeSubDomains; preload"[..]));
