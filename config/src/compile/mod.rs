@@ -39,7 +39,7 @@ use crate::{
         view::{Read, View},
     },
     model::id::{CertificateId, ClusterId, MiddlewareId},
-    report::{InputProblem, Report, SkippedObject},
+    report::{InputProblem, Origin, Report, SkippedObject},
     snapshot::{Listener, Snapshot, SocketKey, Transport},
 };
 
@@ -132,10 +132,15 @@ impl Compiler {
         self.report.input = problems;
     }
 
-    /// Replaces what was read and set aside because of its kind; the next output carries it.
+    /// Replaces the objects that were read and set aside; the next output carries them.
     pub fn set_skipped(&mut self, mut skipped: Vec<SkippedObject>) {
         skipped.sort();
         self.report.skipped = skipped;
+    }
+
+    /// An object is as it was, but stands elsewhere; the next output says so.
+    pub fn relocate(&mut self, key: &Key, origin: Origin) {
+        self.verdicts.relocate(&key.id(), origin);
     }
 
     /// The objects at hand.

@@ -52,6 +52,13 @@ impl Verdicts {
         self.tell(object, Source::Input, findings);
     }
 
+    /// An object stands elsewhere.
+    pub(super) fn relocate(&mut self, object: &ObjectId, origin: Origin) {
+        if self.notes.get(object).is_some_and(|notes| notes.present) {
+            self.note(object).origin = Some(origin);
+        }
+    }
+
     /// An object has gone.
     pub(super) fn leave(&mut self, object: &ObjectId) {
         let notes = self.note(object);

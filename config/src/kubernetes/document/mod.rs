@@ -11,6 +11,7 @@
 
 pub mod locate;
 mod name;
+mod nearest;
 mod read;
 mod split;
 mod text;

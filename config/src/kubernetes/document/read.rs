@@ -4,10 +4,14 @@
 
 use std::marker::PhantomData;
 
-use serde::{Deserializer, de::DeserializeSeed};
+use serde::{Deserialize as _, Deserializer, de::DeserializeSeed};
 use serde_json::{Map, Value};
 
-use super::{Entry, Skipped, name, text};
+use super::{
+    Entry, Skipped, name,
+    nearest::{Step, nearest},
+    text,
+};
 use crate::{
     kubernetes::{
         object::{Kind, Meta, Object},
@@ -171,11 +175,20 @@ fn typed(
     body: Map<String, Value>,
     findings: &mut Vec<Finding>,
 ) -> Result<Object, Finding> {
-    let metadata = own_metadata(metadata);
-    let mut meta = deserialize(PhantomData::<Meta>, metadata, "metadata", kind == Kind::Secret, findings)?;
-    meta.name = key.name.clone();
-    meta.namespace = key.namespace.clone();
-    deserialize(Body { kind, meta }, Value::Object(body), "", kind == Kind::Secret, findings)
+    let secret = kind == Kind::Secret;
+    let mut unknown = Vec::new();
+    let meta = deserialize(PhantomData::<Meta>, own_metadata(metadata), "metadata", secret, &mut unknown);
+    findings.extend(unknown.drain(..).map(|path| {
+        let meant = nearest(&path, |probe| drop(Meta::deserialize(probe)));
+        unknown_field(join("metadata", &spell(&path)), meant.map(|meant| format!("metadata.{meant}")))
+    }));
+    let meta = Meta { name: key.name.clone(), namespace: key.namespace.clone(), ..meta? };
+    let object = deserialize(Body { kind, meta }, Value::Object(body), "", secret, &mut unknown);
+    findings.extend(unknown.iter().map(|path| {
+        let meant = nearest(path, |probe| drop(Object::deserialize(kind, Meta::default(), probe)));
+        unknown_field(spell(path), meant.map(str::to_owned))
+    }));
+    object
 }
 
 fn own_metadata(mut metadata: Value) -> Value {
@@ -198,17 +211,17 @@ impl<'de> DeserializeSeed<'de> for Body {
     }
 }
 
-/// Reads `value`, which is found at `at` in the object; unknown fields become findings, a wrong one the error.
+/// Reads `value`, which is found at `at` in the object; fields that nobody knows are added to `unknown`.
 fn deserialize<'de, S: DeserializeSeed<'de>>(
     seed: S,
     value: Value,
     at: &str,
     secret: bool,
-    findings: &mut Vec<Finding>,
+    unknown: &mut Vec<Vec<Step>>,
 ) -> Result<S::Value, Finding> {
     let mut track = serde_path_to_error::Track::new();
-    let mut unknown = |path: serde_ignored::Path<'_>| findings.push(unknown_field(join(at, &field_path(&path))));
-    let ignored = serde_ignored::Deserializer::new(value, &mut unknown);
+    let mut note = |path: serde_ignored::Path<'_>| unknown.push(steps(&path));
+    let ignored = serde_ignored::Deserializer::new(value, &mut note);
     // Erased, because each kind would otherwise be compiled once more through both adapters: minutes of building.
     let mut erased =
         <dyn erased_serde::Deserializer<'_>>::erase(serde_path_to_error::Deserializer::new(ignored, &mut track));
@@ -220,9 +233,12 @@ fn deserialize<'de, S: DeserializeSeed<'de>>(
     })
 }
 
-fn unknown_field(field: String) -> Finding {
-    Finding::ignored(field, "UnknownField", "nobody knows this field, so it has no effect")
-        .remedy("check its spelling and how deep it is indented, or take it out")
+fn unknown_field(field: String, meant: Option<String>) -> Finding {
+    let remedy = match meant {
+        Some(meant) => format!("is {meant} meant?"),
+        None => "check its spelling and how deep it is indented, or take it out".to_owned(),
+    };
+    Finding::ignored(field, "UnknownField", "nobody knows this field, so it has no effect").remedy(remedy)
 }
 
 fn wrong_type(field: String, error: &str, secret: bool) -> Finding {
@@ -230,15 +246,25 @@ fn wrong_type(field: String, error: &str, secret: bool) -> Finding {
     Finding::refused(field, "InvalidField", error).remedy("write a value of the type that the field has")
 }
 
-/// `path` as fields are written in findings: `spec.rules[0].host`.
-fn field_path(path: &serde_ignored::Path<'_>) -> String {
+fn steps(path: &serde_ignored::Path<'_>) -> Vec<Step> {
     use serde_ignored::Path;
-    match path {
-        Path::Root => String::new(),
-        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
-        Path::Map { parent, key } => join(&field_path(parent), key),
-        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => field_path(parent),
-    }
+    let (parent, step) = match path {
+        Path::Root => return Vec::new(),
+        Path::Seq { parent, index } => (parent, Some(Step::Member(*index))),
+        Path::Map { parent, key } => (parent, Some(Step::Key(key.clone()))),
+        Path::Some { parent } | Path::NewtypeStruct { parent } | Path::NewtypeVariant { parent } => (parent, None),
+    };
+    let mut steps = steps(parent);
+    steps.extend(step);
+    steps
+}
+
+/// `path` as fields are written in findings: `spec.rules[0].host`.
+fn spell(path: &[Step]) -> String {
+    path.iter().fold(String::new(), |spelled, step| match step {
+        Step::Key(key) => join(&spelled, key),
+        Step::Member(index) => format!("{spelled}[{index}]"),
+    })
 }
 
 fn join(parent: &str, child: &str) -> String {

@@ -209,3 +209,20 @@ fn scalars_are_those_of_kubectl() {
         assert_eq!(value[0].to_string(), want, "{text}");
     }
 }
+
+#[test]
+fn the_field_that_was_meant_is_named() {
+    let service = |tail: &str| format!("apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\n{tail}");
+    for (text, field, remedy) in [
+        (service("specs: {}"), "specs", "is spec meant?"),
+        (service("spec: {prots: []}"), "spec.prots", "is ports meant?"),
+        (service("spec: {ports: [{port: 1}, {port: 2, Name: x}]}"), "spec.ports[1].Name", "is name meant?"),
+        (service("spec: {zzzzzzzz: 1}"), "spec.zzzzzzzz", "check its spelling"),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a, label: {}}".into(), "metadata.label", "is metadata.labels meant?"),
+    ] {
+        let Some(Change::Set { findings, .. }) = parsed(&text).changes.pop() else { panic!("{text} is an object") };
+        assert_eq!(findings.len(), 1, "{text}: {findings:?}");
+        assert_eq!(findings[0].field, field);
+        assert!(findings[0].remedy.starts_with(remedy), "{text}: {}", findings[0].remedy);
+    }
+}

@@ -192,7 +192,7 @@ impl FileProvider {
         let mut group = Vec::new();
         let mut held = 0;
         for path in paths {
-            match read(&path) {
+            match read_bounded(&path) {
                 Ok((bytes, stamp)) => {
                     self.stamps.insert(path.clone(), Some(stamp).filter(|stamp| stamp.is_settled(SystemTime::now())));
                     held += bytes.len();
@@ -262,7 +262,12 @@ fn parse_all(chunks: &[Chunk<'_>]) -> Vec<Vec<Entry>> {
     })
 }
 
-fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
+/// The content of `file`, if it can be read and is not too large.
+pub fn read_file(file: &Path) -> io::Result<Vec<u8>> {
+    read_bounded(file).map(|(bytes, _)| bytes)
+}
+
+fn read_bounded(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     let mut bytes = Vec::new();

@@ -50,15 +50,17 @@ impl Burst {
 }
 
 impl Quiet {
-    /// A file is as its writer wants it to be, or has gone.
+    /// A file is as its writer wants it to be, has gone, or has just come: a second name of a file is whole from the
+    /// start, and a file that is not is about to be reported as being written.
     pub(super) fn done(&mut self, file: PathBuf, now: Instant) {
         self.writing.remove(&file);
         self.files.insert(file);
         self.burst = Some(Burst::at(now, self.burst));
     }
 
-    /// A file is being written.
+    /// A file is being written, so it is not looked at before that ends.
     pub(super) fn writing(&mut self, file: PathBuf, now: Instant) {
+        self.files.remove(&file);
         let before = self.writing.get(&file).copied();
         self.writing.insert(file, Burst::at(now, before));
     }
@@ -137,6 +139,9 @@ mod tests {
         quiet.writing("a".into(), at(400));
         quiet.done("a".into(), at(401));
         assert_eq!(quiet.due(), Some(at(403)));
+        quiet.done("new".into(), at(401));
+        quiet.writing("new".into(), at(402));
+        assert_eq!(quiet.take(at(404)).map(|(work, _)| work), files(&["a"]), "the new one is still being written");
         quiet.all(at(402));
         assert_eq!(quiet.take(at(404)).map(|(work, _)| work), Some(Work::All));
     }

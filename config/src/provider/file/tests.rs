@@ -22,7 +22,7 @@ fn service(name: &str) -> String {
 
 /// A Service whose content differs by `mark`.
 fn marked(name: &str, mark: &str) -> String {
-    format!("{}  labels: {{mark: {mark}}}\n", service(name))
+    format!("{}  labels: {{mark: \"{mark}\"}}\n", service(name))
 }
 
 fn names(batch: &Batch) -> Vec<String> {
@@ -103,7 +103,7 @@ fn an_unchanged_file_is_not_read_again() {
     let (mut directory, _) = Directory::new(&[("a.yaml", &service("a"))]);
     let path = directory.folder.path().join("a.yaml");
     let long_ago = SystemTime::now() - Duration::from_secs(3600);
-    fs::File::open(&path).unwrap().set_modified(long_ago).unwrap();
+    File::open(&path).unwrap().set_modified(long_ago).unwrap();
     // The time of change cannot be set, so the file is too young to be trusted, and read: that is the safe side.
     assert_eq!(directory.provider.read().files, 1);
     assert!(!Stamp::of(&fs::metadata(&path).unwrap()).is_settled(SystemTime::now()));
@@ -162,7 +162,7 @@ fn of_two_documents_for_one_object_the_first_by_place_is_used() {
     assert_eq!((names(&back), problems(&back).len()), (vec!["x=second".to_owned()], 1));
     let reversed = directory.write("b.yaml", &twice);
     assert_eq!(names(&reversed), ["x=first"], "the order of two known documents counts");
-    assert_eq!(directory.write("b.yaml", service("y")).records, Some(Records::default()));
+    assert_eq!(directory.write("b.yaml", service("other")).records, Some(Records::default()));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_wrong_type_refuses_its_object_alone() {
 #[test]
 fn too_large_a_file_is_named_and_costs_nothing_else() {
     let (mut directory, _) = Directory::new(&[("a.yaml", &service("x"))]);
-    let huge = fs::File::create(directory.folder.path().join("huge.yaml")).unwrap();
+    let huge = File::create(directory.folder.path().join("huge.yaml")).unwrap();
     huge.set_len(MAX_FILE_BYTES + 1).unwrap();
     let batch = directory.provider.read();
     assert_eq!(problems(&batch), [(0, "Unreadable", false)]);
@@ -278,10 +278,16 @@ fn files_written_in_any_way_are_noticed() {
     watched.await_change("a=3");
     watched.write("b.json", r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"b"}}"#);
     watched.await_change("b");
+    // A rename by two names: the object must not vanish in between.
     fs::hard_link(watched.at("b.json"), watched.at("c.json")).unwrap();
+    watched.write("c.yaml", &service("c"));
+    watched.await_change("c");
     fs::remove_file(watched.at("b.json")).unwrap();
     watched.write("d.yaml", &service("d"));
-    watched.await_change("d");
+    while !watched.seen.iter().any(|seen| seen == "d") {
+        watched.seen.extend(names(&watched.batches.recv_timeout(DEADLINE).expect("d came in time")));
+    }
+    assert_eq!(watched.seen, ["d"]);
     fs::remove_file(watched.at("c.json")).unwrap();
     watched.await_change("-b");
 }
@@ -290,7 +296,7 @@ fn files_written_in_any_way_are_noticed() {
 fn a_file_that_stays_open_is_read_when_its_writer_pauses() {
     use std::io::Write as _;
     let mut watched = Watched::new(|_| {});
-    let mut file = fs::File::create(watched.at("a.yaml")).unwrap();
+    let mut file = File::create(watched.at("a.yaml")).unwrap();
     file.write_all(service("a").as_bytes()).unwrap();
     watched.await_change("a");
     drop(file);
@@ -381,7 +387,7 @@ fn a_root_that_goes_is_kept_and_found_again() {
 
 #[test]
 fn hidden_files_and_other_files_are_left_alone() {
-    let mut watched = Watched::new(|_| {});
+    let watched = Watched::new(|_| {});
     for name in [".a.yaml.swp", ".a.yaml", "notes.txt", "a.yaml~", "4913"] {
         watched.write(name, &service("hidden"));
     }

@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
@@ -251,7 +250,6 @@ impl Folders {
         match kind {
             _ if is_arrival(kind) && is_folder_or_link(path) => Meaning::All,
             _ if !is_manifest(path) => Meaning::Nothing,
-            EventKind::Create(_) if is_new_and_unlinked(path) => Meaning::Writing(file),
             EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => Meaning::Writing(file),
             _ => Meaning::Done(file),
         }
@@ -302,9 +300,4 @@ fn is_arrival(kind: EventKind) -> bool {
 
 fn is_folder_or_link(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_dir() || found.is_symlink())
-}
-
-/// A file that was just made is not yet written; a second name of a file is.
-fn is_new_and_unlinked(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|found| found.nlink() == 1)
 }

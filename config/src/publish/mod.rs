@@ -1,0 +1,280 @@
+//! The publishing loop: what a provider says → compiler → subscriber, with the time that each stage took.
+//!
+//! What requests depend on goes first: a batch's changes are compiled and handed over at once; lines of findings, moved
+//! origins and what is no object follow in a second output with the same snapshot. Nothing is decided here.
+
+mod lines;
+mod log;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use self::lines::Lines;
+use crate::{
+    compile::{Changed, Compiler, Output},
+    kubernetes::{
+        convert::Settings,
+        store::{Change, Key},
+    },
+    provider::{
+        Batch, Records,
+        file::{self, DirectoryError, FileProvider, Watching},
+    },
+    report::{Origin, Report},
+    snapshot::Snapshot,
+};
+
+/// How often certificates are judged anew though nothing was written.
+const JUDGE_EVERY: Duration = Duration::from_secs(60);
+/// Outputs that may wait for the subscriber before publishing waits too.
+const WAITING: usize = 8;
+
+/// What should run from now on, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// What should run.
+    pub snapshot: Arc<Snapshot>,
+    /// What became of each object.
+    pub report: Arc<Report>,
+    /// Where `snapshot` differs from the one that was published before; everything, the first time.
+    pub changed: Changed,
+    /// How it came about.
+    pub stages: Stages,
+}
+
+/// What a batch cost, by stage.
+#[derive(Clone, Copy, Debug)]
+pub struct Stages {
+    /// When the provider was told of the (first) change.
+    pub noticed: Instant,
+    /// Reading and parsing.
+    pub read: Duration,
+    /// Compiling.
+    pub compile: Duration,
+    /// Files that were read.
+    pub files: usize,
+    /// Documents that were parsed.
+    pub documents: usize,
+    /// Objects that changed.
+    pub objects: usize,
+    /// Units that the compiler recomputed.
+    pub recomputed: usize,
+}
+
+impl Stages {
+    fn none() -> Self {
+        let (noticed, none) = (Instant::now(), Duration::ZERO);
+        Self { noticed, read: none, compile: none, files: 0, documents: 0, objects: 0, recomputed: 0 }
+    }
+
+    fn of(batch: &Batch) -> Self {
+        Self {
+            noticed: batch.noticed,
+            read: batch.took,
+            files: batch.files,
+            documents: batch.documents,
+            objects: batch.changes.len(),
+            ..Self::none()
+        }
+    }
+
+    fn add(&mut self, later: Self) {
+        self.noticed = self.noticed.min(later.noticed);
+        self.read += later.read;
+        self.compile += later.compile;
+        self.files += later.files;
+        self.documents += later.documents;
+        self.objects += later.objects;
+        self.recomputed += later.recomputed;
+    }
+}
+
+impl Published {
+    /// Puts `later` in place of this one for a subscriber that has seen neither.
+    pub fn merge(&mut self, later: Self) {
+        self.snapshot = later.snapshot;
+        self.report = later.report;
+        self.changed.sockets.extend(later.changed.sockets);
+        self.changed.clusters.extend(later.changed.clusters);
+        self.changed.middlewares.extend(later.changed.middlewares);
+        self.changed.certificates.extend(later.changed.certificates);
+        self.stages.add(later.stages);
+    }
+}
+
+/// Reads and compiles `directory` once, with all lines filled in: for commands that look and leave.
+pub fn load_once(directory: &Path, settings: Settings) -> Result<Published, DirectoryError> {
+    let batch = FileProvider::open(directory)?.read();
+    Ok(Pipeline::new(settings).whole(batch))
+}
+
+/// Later outputs; publishing stops when this is dropped.
+#[derive(Debug)]
+pub struct Publisher {
+    outputs: mpsc::Receiver<Published>,
+    _watching: Watching,
+}
+
+impl Publisher {
+    /// The next output; several that wait come as one. `None` when publishing has stopped, which only an error makes it.
+    pub async fn next(&mut self) -> Option<Published> {
+        let mut next = self.outputs.recv().await?;
+        while let Ok(later) = self.outputs.try_recv() {
+            next.merge(later);
+        }
+        Some(next)
+    }
+}
+
+/// Reads and compiles `directory`, and publishes again whenever it changes or, by `clock`, a certificate's time comes.
+pub fn start(
+    directory: &Path,
+    settings: Settings,
+    clock: fn() -> Timestamp,
+) -> Result<(Published, Publisher), DirectoryError> {
+    let (send, batches) = channel();
+    let (first, watching) = file::watch(directory, move |batch| send.send(batch).is_ok())?;
+    let mut pipeline = Pipeline::new(settings);
+    let published = pipeline.whole(first);
+    log::difference(&Report::default(), &published.report);
+    let (outputs, receiver) = mpsc::channel(WAITING);
+    let publishing = Loop { pipeline, outputs, clock, logged: published.report.clone() };
+    let spawned = thread::Builder::new().name("publish".into()).spawn(move || publishing.run(&batches));
+    spawned.map_err(|source| DirectoryError::Unreadable { path: directory.to_path_buf(), source })?;
+    Ok((published, Publisher { outputs: receiver, _watching: watching }))
+}
+
+struct Loop {
+    pipeline: Pipeline,
+    outputs: mpsc::Sender<Published>,
+    clock: fn() -> Timestamp,
+    logged: Arc<Report>,
+}
+
+impl Loop {
+    fn run(mut self, batches: &Receiver<Batch>) {
+        let mut judge = Instant::now() + JUDGE_EVERY;
+        loop {
+            let wanted = match batches.recv_timeout(judge.saturating_duration_since(Instant::now())) {
+                Ok(batch) => self.publish(batch, batches),
+                Err(RecvTimeoutError::Timeout) => {
+                    judge = Instant::now() + JUDGE_EVERY;
+                    self.judge()
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if !wanted {
+                return;
+            }
+        }
+    }
+
+    /// Publishes `batch` and all that wait behind it. Says whether anybody listens.
+    fn publish(&mut self, batch: Batch, waiting: &Receiver<Batch>) -> bool {
+        let (mut published, mut later) = self.pipeline.changes(batch);
+        while let Ok(batch) = waiting.try_recv() {
+            let (next, more) = self.pipeline.changes(batch);
+            published.merge(next);
+            later.add(more);
+        }
+        let changed = published.stages.objects > 0;
+        if changed && self.outputs.blocking_send(published).is_err() {
+            return false;
+        }
+        let completed = self.pipeline.complete(later);
+        log::difference(&self.logged, &completed.report);
+        self.logged.clone_from(&completed.report);
+        self.outputs.blocking_send(completed).is_ok()
+    }
+
+    fn judge(&mut self) -> bool {
+        let judged = self.pipeline.judge((self.clock)());
+        if judged.changed.is_empty() && judged.report.objects == self.logged.objects {
+            return !self.outputs.is_closed();
+        }
+        log::difference(&self.logged, &judged.report);
+        self.logged.clone_from(&judged.report);
+        self.outputs.blocking_send(judged).is_ok()
+    }
+}
+
+/// What of a batch no request depends on.
+#[derive(Debug, Default)]
+struct Later {
+    moved: Vec<(Key, Origin)>,
+    records: Option<Records>,
+}
+
+impl Later {
+    fn add(&mut self, more: Self) {
+        self.moved.extend(more.moved);
+        self.records = more.records.or(self.records.take());
+    }
+}
+
+/// Compiler and lines. No thread, no channel.
+struct Pipeline {
+    compiler: Compiler,
+    lines: Lines,
+}
+
+impl Pipeline {
+    fn new(settings: Settings) -> Self {
+        Self { compiler: Compiler::new(settings), lines: Lines::default() }
+    }
+
+    fn whole(&mut self, batch: Batch) -> Published {
+        let (mut published, later) = self.changes(batch);
+        published.merge(self.complete(later));
+        published
+    }
+
+    fn changes(&mut self, batch: Batch) -> (Published, Later) {
+        let stages = Stages::of(&batch);
+        let later = Later { moved: batch.moved, records: batch.records };
+        (self.compile(stages, |compiler| compiler.apply(batch.changes)), later)
+    }
+
+    fn complete(&mut self, later: Later) -> Published {
+        for (key, origin) in later.moved {
+            self.compiler.relocate(&key, origin);
+        }
+        if let Some(records) = later.records {
+            self.compiler.set_input_problems(records.input);
+            self.compiler.set_skipped(records.skipped);
+        }
+        let mut completed = self.compile(Stages::none(), |compiler| compiler.apply(Vec::<Change>::new()));
+        self.lines.fill();
+        completed.report = Arc::new(self.lines.show(&completed.report));
+        completed
+    }
+
+    fn judge(&mut self, now: Timestamp) -> Published {
+        let mut judged = self.compile(Stages::none(), |compiler| compiler.set_now(now));
+        self.lines.fill();
+        judged.report = Arc::new(self.lines.show(&judged.report));
+        judged
+    }
+
+    fn compile(&mut self, mut stages: Stages, compile: impl FnOnce(&mut Compiler) -> Output) -> Published {
+        let started = Instant::now();
+        let Output { snapshot, report, changed, recomputed } = compile(&mut self.compiler);
+        stages.compile = started.elapsed();
+        stages.recomputed = recomputed;
+        self.lines.take(&report);
+        Published { snapshot, report: Arc::new(self.lines.show(&report)), changed, stages }
+    }
+}
+
+#[cfg(test)]
+mod tests;
