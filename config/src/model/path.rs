@@ -78,11 +78,9 @@ pub struct PathRegex {
 impl PathRegex {
     /// Compiles `text` as a match of the whole input, refusing what would take more than 1 MiB.
     pub fn new(text: &str) -> Result<Self, PathError> {
-        let regex = regex::RegexBuilder::new(&format!("^(?:{text})$"))
-            .size_limit(1 << 20)
-            .dfa_size_limit(1 << 20)
-            .build()
-            .map_err(|error| PathError::Regex(error.to_string()))?;
+        // By itself first: `a)|(b` would leave the group that anchors it.
+        compile(text)?;
+        let regex = compile(&format!("^(?:{text})$"))?;
         Ok(Self { text: text.into(), regex: Arc::new(regex) })
     }
 
@@ -95,6 +93,16 @@ impl PathRegex {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+fn compile(text: &str) -> Result<regex::Regex, PathError> {
+    let built = regex::RegexBuilder::new(text).size_limit(1 << 20).dfa_size_limit(1 << 20).build();
+    built.map_err(|error| {
+        // The library draws the expression over several lines; its last one says what is wrong.
+        let text = error.to_string();
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        PathError::Regex(last.trim_start_matches("error: ").trim().to_owned())
+    })
 }
 
 impl PartialEq for PathRegex {
@@ -184,6 +192,13 @@ mod tests {
         let pattern = PathPattern::regex("/v[0-9]+/.*").expect("a valid expression");
         assert!(pattern.matches("/v1/x"));
         assert!(!pattern.matches("/a/v1/x"));
+    }
+
+    #[test]
+    fn a_regex_cannot_leave_its_anchors() {
+        assert!(matches!(PathPattern::regex("/a)|(/b"), Err(PathError::Regex(_))));
+        let pattern = PathPattern::regex("/a|/b").expect("a valid expression");
+        assert!(!pattern.matches("/ax") && !pattern.matches("/x/b"));
     }
 
     #[test]

@@ -111,12 +111,12 @@ fn tell_about_parents(guest: &Guest<'_>, attached: &mut Attached) {
     if guest.default_scope == Some(DefaultScope::All) {
         attached.findings.push(
             Finding::refused("spec.useDefaultGateways", reason::UNSUPPORTED_VALUE, "default Gateways are not carried")
-                .remedy("Name the Gateway in parentRefs."),
+                .remedy("name the Gateway in parentRefs"),
         );
     } else if guest.parents.is_empty() {
         attached.findings.push(
             Finding::refused("spec.parentRefs", reason::NO_MATCHING_PARENT, "the route names no Gateway")
-                .remedy("Name one."),
+                .remedy("name one"),
         );
     }
     if attached.foreign {
@@ -151,7 +151,7 @@ struct Request<'a, 'v> {
 }
 
 impl<'v> Request<'_, 'v> {
-    /// Whether the parent is ours; an error says why the route is not attached to it.
+    /// Whether the parent is ours; an error says why the route is not served there.
     fn attach(&self, attached: &mut Attached, used: &mut [bool]) -> Result<bool, Finding> {
         if !self.is_gateway()? {
             return Ok(false);
@@ -165,7 +165,11 @@ impl<'v> Request<'_, 'v> {
             self.attach_to(&listeners, listener, attached, used);
         }
         if attached.owners.len() > before {
-            return Ok(true);
+            // Attached all the same: its hosts must not fall to another route.
+            return match &listeners.closed {
+                Some(reason) => Err(self.refuse(reason::UNSUPPORTED_VALUE, reason.to_string())),
+                None => Ok(true),
+            };
         }
         Err(self
             .refuse(reason::NO_MATCHING_LISTENER_HOSTNAME, "no listener has any of the route's hostnames".to_owned()))
@@ -182,7 +186,7 @@ impl<'v> Request<'_, 'v> {
             (true, "Gateway") => Ok(true),
             (true, "ListenerSet") => Err(self
                 .refuse(reason::INVALID_KIND, "ListenerSets are not carried".to_owned())
-                .remedy("Attach to a listener of the Gateway itself.")),
+                .remedy("attach to a listener of the Gateway itself")),
             _ => Ok(false),
         }
     }
@@ -246,7 +250,7 @@ impl<'v> Request<'_, 'v> {
             let message =
                 format!("no listener takes {}s of namespace {}", self.guest.kind.as_str(), self.guest.meta.namespace);
             let finding = self.refuse(reason::NOT_ALLOWED_BY_LISTENERS, message);
-            return Err(finding.remedy("Name the kind and namespace in the listener's allowedRoutes."));
+            return Err(finding.remedy("name the kind and namespace in the listener's allowedRoutes"));
         }
         Ok(allowed)
     }

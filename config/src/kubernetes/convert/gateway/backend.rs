@@ -27,6 +27,9 @@ use crate::{
     report::Finding,
 };
 
+/// The API's limit.
+const MOST_WEIGHT: u32 = 1_000_000;
+
 /// The rule whose backends are read.
 pub(super) struct Rule<'a> {
     /// Kind of the route.
@@ -62,7 +65,8 @@ impl Rule<'_> {
                 }
                 (Err(reason), None) => Target::Invalid { reason },
             };
-            backends.push(Backend { target, weight: reference.weight.unwrap_or(1), filters: read.stateless() });
+            let weight = reference.weight.unwrap_or(1).min(MOST_WEIGHT);
+            backends.push(Backend { target, weight, filters: read.stateless() });
         }
         clusters.sort();
         clusters.dedup();
@@ -103,7 +107,7 @@ impl Rule<'_> {
             let message = format!("backends of kind {kind} ({group}) are not carried");
             return Err(Finding::refused(format!("{field}.kind"), reason::INVALID_KIND, message));
         }
-        if reference.weight.is_some_and(|weight| weight > 1_000_000) {
+        if reference.weight.is_some_and(|weight| weight > MOST_WEIGHT) {
             let message = "a weight is at most 1000000";
             return Err(Finding::refused(format!("{field}.weight"), reason::UNSUPPORTED_VALUE, message));
         }

@@ -48,7 +48,7 @@ pub(super) fn convert(class: &Item<GatewayClass>, _: &View<'_>, settings: &Setti
     let finding = match of(class, settings) {
         Ownership::Refused => Some(
             Finding::refused("spec.parametersRef", reason::INVALID_PARAMETERS, "parameters of a class are not carried")
-                .remedy("Remove parametersRef."),
+                .remedy("remove parametersRef"),
         ),
         Ownership::Foreign => Some(Finding::ignored(
             "spec.controllerName",

@@ -121,7 +121,7 @@ pub(super) struct Filters {
     pub(super) steps: Vec<Step>,
     /// Middlewares among them, by field and name.
     pub(super) middlewares: Vec<(String, Arc<str>)>,
-    /// Whether one answers with a redirect.
+    /// Whether one asks for a redirect.
     pub(super) redirects: bool,
     /// Why what they stand at is closed, if it is.
     pub(super) closed: Option<Arc<str>>,
@@ -151,11 +151,9 @@ pub(super) fn read<F: FilterSource>(
     let mut refused = check_set(filters, owner).err();
     for (index, filter) in filters.iter().enumerate() {
         let field = format!("{owner}.filters[{index}]");
+        read.redirects |= matches!(filter.asked(), Asked::Redirect(_));
         match one(&filter.asked(), &field, level, one_prefix, findings) {
-            Ok(Read::Filter(filter)) => {
-                read.redirects |= matches!(filter, Filter::Redirect(_));
-                read.steps.push(Step::Filter(filter));
-            }
+            Ok(Read::Filter(filter)) => read.steps.push(Step::Filter(filter)),
             Ok(Read::Middleware(namespace, name)) => {
                 read.steps.push(Step::Middleware(slot::middleware(namespace, name)));
                 read.middlewares.push((format!("{field}.extensionRef"), name.clone()));
@@ -190,7 +188,7 @@ fn check_set<F: FilterSource>(filters: &[F], owner: &str) -> Result<(), Finding>
         if seen.contains("RequestRedirect") && seen.contains("URLRewrite") {
             let message = "RequestRedirect and URLRewrite exclude each other";
             return Err(
-                Finding::refused(field, reason::INCOMPATIBLE_FILTERS, message).remedy("Put them into different rules.")
+                Finding::refused(field, reason::INCOMPATIBLE_FILTERS, message).remedy("put them into different rules")
             );
         }
     }
@@ -246,7 +244,7 @@ fn one<'a>(
         Asked::Extension(reference) if (&*reference.group, &*reference.kind) != ("traefik.io", "Middleware") => {
             let message = format!("extensions of kind {} ({}) are not carried", reference.kind, reference.group);
             Err(Finding::refused(format!("{field}.extensionRef"), reason::INVALID_KIND, message)
-                .remedy("Only a Middleware of traefik.io is carried."))
+                .remedy("only a Middleware of traefik.io is carried"))
         }
         Asked::Extension(reference) => match level {
             Level::Rule(namespace) => Ok(Read::Middleware(namespace, &reference.name)),

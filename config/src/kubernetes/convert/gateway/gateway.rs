@@ -53,7 +53,7 @@ pub(super) fn served(gateway: &Item<Gateway>, ownership: Ownership) -> Result<()
             reason::INVALID_PARAMETERS,
             "parameters of a Gateway are not carried, so it is not served",
         )
-        .remedy("Remove parametersRef.")),
+        .remedy("remove parametersRef")),
         Ownership::Own | Ownership::TakenOver => Ok(()),
         Ownership::Foreign => {
             Err(Finding::ignored(field, reason::NOT_OURS, format!("class {class} belongs to another controller")))
@@ -63,7 +63,7 @@ pub(super) fn served(gateway: &Item<Gateway>, ownership: Ownership) -> Result<()
         }
         Ownership::Missing => {
             Err(Finding::refused(field, reason::CLASS_NOT_FOUND, format!("there is no GatewayClass {class}"))
-                .remedy("Add one with controllerName: postern.dev/gateway."))
+                .remedy("add one with controllerName: postern.dev/gateway"))
         }
     }
 }
@@ -173,7 +173,7 @@ fn certificate_problem(
     if (group, kind) != ("", "Secret") {
         return Some(CertificateProblem {
             finding: (reason::INVALID_CERTIFICATE_REF, format!("{kind} {group} is no kind of certificate")),
-            remedy: "Name a Secret of type kubernetes.io/tls.".to_owned(),
+            remedy: "name a Secret of type kubernetes.io/tls".to_owned(),
             usable: false,
         });
     }

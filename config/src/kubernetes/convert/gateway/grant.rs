@@ -43,7 +43,7 @@ fn covers(grant: &ReferenceGrant, reference: Reference<'_>) -> bool {
 /// How a grant would have to look, for findings.
 pub(super) fn remedy(reference: Reference<'_>) -> String {
     format!(
-        "Add a ReferenceGrant to namespace {} from {} in namespace {} to {} {}.",
+        "add a ReferenceGrant to namespace {} from {} in namespace {} to {} {}",
         reference.to_namespace,
         reference.from.as_str(),
         reference.from_namespace,

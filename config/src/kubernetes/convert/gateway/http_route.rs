@@ -110,7 +110,7 @@ fn check(rule: &HttpRule, field: &str, redirects: bool, findings: &mut Vec<Findi
             reason::INCOMPATIBLE_FILTERS,
             "a rule that redirects may not have backends",
         )
-        .remedy("Remove the backends or the RequestRedirect filter.")),
+        .remedy("remove the backends or the RequestRedirect filter")),
         (false, true) => {
             findings.push(Finding::warning(
                 format!("{field}.backendRefs"),

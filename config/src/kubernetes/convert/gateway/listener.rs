@@ -144,7 +144,7 @@ fn addresses(gateway: &Gateway, findings: &mut Vec<Finding>) -> Vec<Option<IpAdd
                 refused = true;
                 findings.push(
                     Finding::refused(format!("spec.addresses[{index}]{part}"), reason::UNSUPPORTED_ADDRESS, problem)
-                        .remedy("Use type IPAddress with an address of this host, or no address."),
+                        .remedy("use type IPAddress with an address of this host, or no address"),
                 );
             }
         }
@@ -186,7 +186,7 @@ fn protocol(spec: &gateway::Listener, field: &str, findings: &mut Vec<Finding>) 
                 reason::UNSUPPORTED_VALUE,
                 "filters of listeners are not carried, so the listener is not served without them",
             )
-            .remedy("Move the filters into the routes."),
+            .remedy("move the filters into the routes"),
         );
     }
     match &*spec.protocol {
@@ -208,7 +208,7 @@ fn protocol(spec: &gateway::Listener, field: &str, findings: &mut Vec<Finding>) 
                         reason::UNSUPPORTED_VALUE,
                         "a listener of protocol HTTPS ends TLS itself",
                     )
-                    .remedy("Use protocol TLS and a TLSRoute to pass TLS through."),
+                    .remedy("use protocol TLS and a TLSRoute to pass TLS through"),
                 );
             }
             check_tls(spec, field, findings);
@@ -229,7 +229,7 @@ fn protocol(spec: &gateway::Listener, field: &str, findings: &mut Vec<Finding>) 
                     reason::UNSUPPORTED_PROTOCOL,
                     format!("listeners of protocol {other} are not carried"),
                 )
-                .remedy("Use HTTP, HTTPS or TLS."),
+                .remedy("use HTTP, HTTPS or TLS"),
             );
             None
         }
@@ -248,7 +248,7 @@ fn check_tls(spec: &gateway::Listener, field: &str, findings: &mut Vec<Finding>)
                 reason::INVALID_CERTIFICATE_REF,
                 "a listener that ends TLS needs a certificate",
             )
-            .remedy("Name a Secret of type kubernetes.io/tls."),
+            .remedy("name a Secret of type kubernetes.io/tls"),
         );
     }
     check_options(spec, field, findings);
@@ -262,7 +262,7 @@ fn check_options(spec: &gateway::Listener, field: &str, findings: &mut Vec<Findi
                 reason::UNSUPPORTED_VALUE,
                 "no TLS options are known, so the listener is not served without them",
             )
-            .remedy("Remove the options."),
+            .remedy("remove the options"),
         );
     }
 }

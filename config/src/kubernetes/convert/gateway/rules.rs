@@ -119,7 +119,7 @@ fn spot(place: &Attachment, path: &PathPattern) -> Place {
 pub(super) fn check(rules: &[(Option<&Arc<str>>, usize)], findings: &mut Vec<Finding>) -> Option<Arc<str>> {
     let finding = problem(rules)?;
     let reason = finding.message.as_str().into();
-    findings.push(finding.remedy("Until then every rule of the route answers with an error."));
+    findings.push(finding.remedy("until then every rule of the route answers with an error"));
     Some(reason)
 }
 

@@ -25,7 +25,7 @@ pub(super) fn timeouts(asked: &HttpTimeouts, field: &str) -> Result<Timeouts, Fi
             reason::UNSUPPORTED_VALUE,
             "one try may not take longer than the whole request",
         )
-        .remedy("Make backendRequest at most as long as request.")),
+        .remedy("make backendRequest at most as long as request")),
         _ => Ok(Timeouts { request, backend_request }),
     }
 }
