@@ -233,7 +233,7 @@ fn a_name_without_entry_gets_the_alert_that_says_so() {
     run(async {
         let (outcome, client) = world.handshake(Arc::new(world.client_config(&[])), "b.example", whole).await;
         assert!(matches!(outcome, Err(HandshakeError::UnknownName(Some(name))) if &*name == "b.example"));
-        assert_eq!(client.err(), Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnrecognizedName)));
+        assert_eq!(client.err(), Some(rustls::Error::AlertReceived(rustls::AlertDescription::UnrecognisedName)));
     });
 }
 

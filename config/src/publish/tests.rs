@@ -24,7 +24,8 @@ fn a_finding_says_on_which_line_its_field_is() {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("{SERVICE}---\n{}", SERVICE.replace("name: a", "name: b"));
     fs::write(folder.path().join("a.yaml"), text).unwrap();
-    fs::write(folder.path().join("b.yaml"), "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n---\n]").unwrap();
+    fs::write(folder.path().join("b.yaml"), "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n---\n]")
+        .unwrap();
     let published = load_once(folder.path(), settings()).unwrap();
     for (name, line) in [("a", 6), ("b", 13)] {
         let finding = &findings(&published.report, name)[0];
@@ -45,7 +46,8 @@ async fn a_change_is_published_and_so_are_lines_that_moved() {
     fs::write(&file, SERVICE).unwrap();
     let (first, mut publisher) = start(folder.path(), settings(), || Timestamp::UNIX_EPOCH).unwrap();
     assert_eq!(findings(&first.report, "a")[0].line, Some(6));
-    fs::write(&file, format!("apiVersion: v1\nkind: Service\nmetadata: {{name: b, wrong: 1}}\n---\n{SERVICE}")).unwrap();
+    fs::write(&file, format!("apiVersion: v1\nkind: Service\nmetadata: {{name: b, wrong: 1}}\n---\n{SERVICE}"))
+        .unwrap();
     let lined = |report: &Report| {
         let line = |name| findings(report, name).first().and_then(|finding| finding.line);
         (line("a"), line("b"))

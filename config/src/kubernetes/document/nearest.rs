@@ -29,7 +29,8 @@ pub(super) fn nearest(
     let Some(Step::Key(unknown)) = path.last() else { return None };
     let fields = Cell::new(&[][..]);
     ask(&mut <dyn erased_serde::Deserializer<'_>>::erase(Probe { path, fields: &fields }));
-    let spelled = |known: &'static str| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &known.to_lowercase()), known);
+    let spelled =
+        |known: &'static str| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &known.to_lowercase()), known);
     let (distance, known) = fields.get().iter().map(|known| spelled(known)).min()?;
     (distance <= unknown.len().max(3) / 3).then_some(known)
 }

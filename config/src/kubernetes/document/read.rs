@@ -182,7 +182,9 @@ fn typed(
         let meant = nearest(&path, |probe| drop(Meta::deserialize(probe)));
         unknown_field(join("metadata", &spell(&path)), meant.map(|meant| format!("metadata.{meant}")))
     }));
-    let meta = Meta { name: key.name.clone(), namespace: key.namespace.clone(), ..meta? };
+    let mut meta = meta?;
+    meta.name = key.name.clone();
+    meta.namespace = key.namespace.clone();
     let object = deserialize(Body { kind, meta }, Value::Object(body), "", secret, &mut unknown);
     findings.extend(unknown.iter().map(|path| {
         let meant = nearest(path, |probe| drop(Object::deserialize(kind, Meta::default(), probe)));

@@ -218,7 +218,11 @@ fn the_field_that_was_meant_is_named() {
         (service("spec: {prots: []}"), "spec.prots", "is ports meant?"),
         (service("spec: {ports: [{port: 1}, {port: 2, Name: x}]}"), "spec.ports[1].Name", "is name meant?"),
         (service("spec: {zzzzzzzz: 1}"), "spec.zzzzzzzz", "check its spelling"),
-        ("apiVersion: v1\nkind: Service\nmetadata: {name: a, label: {}}".into(), "metadata.label", "is metadata.labels meant?"),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: a, label: {}}".into(),
+            "metadata.label",
+            "is metadata.labels meant?",
+        ),
     ] {
         let Some(Change::Set { findings, .. }) = parsed(&text).changes.pop() else { panic!("{text} is an object") };
         assert_eq!(findings.len(), 1, "{text}: {findings:?}");

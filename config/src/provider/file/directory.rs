@@ -170,7 +170,8 @@ mod tests {
         for folder in ["sub/deep", ".git", "..2026_1"] {
             fs::create_dir_all(at(folder)).unwrap();
         }
-        for file in ["z.yaml", "sub/b.YML", "sub/deep/c.json", ".git/x.yaml", ".a.yaml", "..2026_1/m.yaml", "README.md"] {
+        for file in ["z.yaml", "sub/b.YML", "sub/deep/c.json", ".git/x.yaml", ".a.yaml", "..2026_1/m.yaml", "README.md"]
+        {
             fs::write(at(file), "").unwrap();
         }
         symlink("..2026_1", at("..data")).unwrap();

@@ -151,7 +151,8 @@ impl Index {
         let present: BTreeSet<_> = documents.iter().copied().collect();
         let gone: Vec<_> = before.documents.into_iter().filter(|id| !present.contains(id)).chain(before.kept).collect();
         let broken = documents.iter().any(|id| self.documents.get(id).is_some_and(Document::is_broken));
-        let kept = if broken { gone.into_iter().filter(|id| self.keep(*id, &present)).collect() } else { self.drop_all(gone) };
+        let kept =
+            if broken { gone.into_iter().filter(|id| self.keep(*id, &present)).collect() } else { self.drop_all(gone) };
         self.records_stale |= before.unreadable.is_some() || broken;
         self.files.insert(file.clone(), File { documents, kept, unreadable: None });
     }

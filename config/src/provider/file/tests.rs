@@ -189,7 +189,10 @@ fn too_large_a_file_is_named_and_costs_nothing_else() {
     huge.set_len(MAX_FILE_BYTES + 1).unwrap();
     let batch = directory.provider.read();
     assert_eq!(problems(&batch), [(0, "Unreadable", false)]);
-    assert_eq!(batch.records.unwrap().input[0].message, "it cannot be read: it is larger than 64 MiB: split it, or move it elsewhere");
+    assert_eq!(
+        batch.records.unwrap().input[0].message,
+        "it cannot be read: it is larger than 64 MiB: split it, or move it elsewhere"
+    );
     assert_eq!(directory.remove("huge.yaml").records, Some(Records::default()));
 }
 

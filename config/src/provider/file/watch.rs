@@ -57,7 +57,10 @@ pub fn watch(
     let first = thread.look(Work::All, Instant::now());
     thread.folders.fail_if_unwatched(root)?;
     let spawned = thread::Builder::new().name("manifests".into()).spawn(move || thread.run(&messages, sink));
-    spawned.map_err(|source| DirectoryError::Unwatchable { path: root.to_path_buf(), source: notify::Error::io(source) })?;
+    spawned.map_err(|source| DirectoryError::Unwatchable {
+        path: root.to_path_buf(),
+        source: notify::Error::io(source),
+    })?;
     Ok((first, Watching { stop }))
 }
 
@@ -159,8 +162,7 @@ impl Folders {
         let watcher = INotifyWatcher::new(forward, notify::Config::default()).map_err(unwatchable)?;
         let absolute = std::path::absolute(root)
             .map_err(|source| DirectoryError::Unreadable { path: root.to_path_buf(), source })?;
-        let mut folders =
-            Self { watcher, root: root.to_path_buf(), absolute, watched: BTreeSet::new(), failed: None };
+        let mut folders = Self { watcher, root: root.to_path_buf(), absolute, watched: BTreeSet::new(), failed: None };
         folders.watch_parent();
         Ok(folders)
     }
@@ -265,7 +267,9 @@ impl Folders {
     fn is_folder_changed(&self, kind: EventKind, path: &Path) -> bool {
         let changed = matches!(
             kind,
-            EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_) | ModifyKind::Metadata(_))
+            EventKind::Create(_)
+                | EventKind::Remove(_)
+                | EventKind::Modify(ModifyKind::Name(_) | ModifyKind::Metadata(_))
         );
         changed && (path == self.absolute || self.watched.contains(path))
     }
