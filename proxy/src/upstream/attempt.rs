@@ -304,7 +304,7 @@ async fn begin_http2(
 
 /// Runs hyper's tasks on the worker itself.
 #[derive(Clone, Copy, Debug)]
-struct LocalExecutor;
+pub(super) struct LocalExecutor;
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {

@@ -27,6 +27,8 @@ mod resolve;
 mod retry;
 mod sticky;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod upgrade;
 

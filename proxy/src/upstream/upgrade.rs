@@ -142,7 +142,7 @@ fn websocket_key() -> HeaderValue {
     HeaderValue::try_from(key).expect("base64 is a valid field value")
 }
 
-fn websocket_accept(key: &HeaderValue) -> HeaderValue {
+pub(super) fn websocket_accept(key: &HeaderValue) -> HeaderValue {
     let digest = sha1::Sha1::new().chain_update(key.as_bytes()).chain_update(WEBSOCKET_GUID).finalize();
     let text = base64::engine::general_purpose::STANDARD.encode(digest);
     HeaderValue::try_from(text).expect("base64 is a valid field value")
