@@ -245,7 +245,7 @@ impl Index {
 
     fn drop_all(&mut self, ids: impl IntoIterator<Item = DocumentId>) -> Vec<DocumentId> {
         for id in ids {
-            let keys = self.documents.get(&id).map(|document| keys(document)).unwrap_or_default();
+            let keys = self.documents.get(&id).map(keys).unwrap_or_default();
             keys.into_iter().for_each(|(at, key)| self.withdraw((id, at), &key));
             self.forget(id);
         }
