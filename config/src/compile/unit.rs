@@ -53,6 +53,7 @@ pub(super) struct Asks {
 
 /// What a slot unit holds.
 #[derive(Debug, Default)]
+#[allow(clippy::large_enum_variant, reason = "kept once per slot; a box would cost each look at a cluster a hop")]
 pub(super) enum Content {
     /// The unit is no slot, or the slot is gone.
     #[default]

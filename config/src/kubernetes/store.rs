@@ -66,8 +66,11 @@ pub enum Change {
 pub struct Store {
     objects: BTreeMap<Key, Object>,
     /// Namespace and name of a Service → names of its EndpointSlices.
-    endpoints: BTreeMap<(Arc<str>, Arc<str>), BTreeSet<Arc<str>>>,
+    endpoints: BTreeMap<ServiceName, BTreeSet<Arc<str>>>,
 }
+
+/// Namespace and name of a Service.
+type ServiceName = (Arc<str>, Arc<str>);
 
 impl Store {
     /// Puts `object` in place of one with the same key, which is returned.

@@ -9,6 +9,7 @@ use super::{certificate::Certificate, id::ClusterId};
 
 /// What a cluster slot holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "nearly all slots are ready; a box would cost each of them a hop")]
 pub enum ClusterSlot {
     /// Usable; possibly without endpoints at the moment.
     Ready(Cluster),

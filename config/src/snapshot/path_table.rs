@@ -10,15 +10,18 @@ use crate::model::{
     route::Rule,
 };
 
+/// The rules of one path, best first.
+type Cell = Arc<[Arc<Rule>]>;
+
 /// Rules of one host, filed by path; those of one path sorted best first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PathTable {
-    exact: Map<Arc<str>, Arc<[Arc<Rule>]>>,
-    prefix: Map<Arc<str>, Arc<[Arc<Rule>]>>,
+    exact: Map<Arc<str>, Cell>,
+    prefix: Map<Arc<str>, Cell>,
     /// How many prefixes of each number of segments are filed, so that a look-up probes only depths that exist.
     prefix_depths: imbl::OrdMap<usize, usize>,
     /// Longest expression first.
-    regex: Arc<Vec<(PathRegex, Arc<[Arc<Rule>]>)>>,
+    regex: Arc<Vec<(PathRegex, Cell)>>,
 }
 
 impl PathTable {
@@ -45,7 +48,7 @@ impl PathTable {
     }
 
     /// The cells of all prefixes of `path`, the longest first.
-    fn prefixes<'s>(&'s self, path: &str) -> impl Iterator<Item = &'s Arc<[Arc<Rule>]>> {
+    fn prefixes<'s>(&'s self, path: &str) -> impl Iterator<Item = &'s Cell> {
         let deepest = self.prefix_depths.get_max().map_or(0, |(depth, _)| *depth);
         // The end of each element-wise prefix, from the root's (0) on; deeper ones than any filed are not worth a probe.
         let mut ends = Ends::default();
@@ -69,7 +72,7 @@ impl PathTable {
     }
 
     /// The rules of one path, best first.
-    pub fn get(&self, path: &PathPattern) -> Option<&Arc<[Arc<Rule>]>> {
+    pub fn get(&self, path: &PathPattern) -> Option<&Cell> {
         match path {
             PathPattern::Exact(text) => self.exact.get(text),
             PathPattern::Prefix(text) => self.prefix.get(text),
@@ -78,7 +81,7 @@ impl PathTable {
     }
 
     /// Replaces the rules of one path; `rules` must be sorted, and none removes the path.
-    pub fn set(&mut self, path: &PathPattern, rules: Arc<[Arc<Rule>]>) {
+    pub fn set(&mut self, path: &PathPattern, rules: Cell) {
         match path {
             PathPattern::Exact(text) if rules.is_empty() => drop(self.exact.remove(text)),
             PathPattern::Exact(text) => drop(self.exact.insert(text.clone(), rules)),
@@ -98,7 +101,7 @@ impl PathTable {
         cells.chain(self.regex.iter().map(|(_, rules)| rules)).flat_map(|rules| rules.iter())
     }
 
-    fn set_prefix(&mut self, text: &Arc<str>, rules: Arc<[Arc<Rule>]>) {
+    fn set_prefix(&mut self, text: &Arc<str>, rules: Cell) {
         let depth = text.bytes().filter(|b| *b == b'/').count();
         let before = usize::from(self.prefix.contains_key(text));
         let after = usize::from(!rules.is_empty());
@@ -115,7 +118,7 @@ impl PathTable {
         }
     }
 
-    fn set_regex(&mut self, regex: &PathRegex, rules: Arc<[Arc<Rule>]>) {
+    fn set_regex(&mut self, regex: &PathRegex, rules: Cell) {
         let list = Arc::make_mut(&mut self.regex);
         list.retain(|(other, _)| other != regex);
         if !rules.is_empty() {

@@ -56,9 +56,8 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE).max_buf_size(HEAD_BYTES).max_headers(64);
     let served = http.serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(CONNECTION_DEADLINE, served).await {
-        Ok(Err(error)) => tracing::debug!(%error, "a connection to the admin server ended early"),
-        Ok(Ok(())) | Err(_) => {}
+    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_DEADLINE, served).await {
+        tracing::debug!(%error, "a connection to the admin server ended early");
     }
 }
 

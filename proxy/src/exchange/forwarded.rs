@@ -50,10 +50,10 @@ const MANAGED: [&[u8]; 13] = [
 /// Whether `name` is a managed field, `_` counting as `-`.
 pub fn is_managed(name: &HeaderName) -> bool {
     let [b'x', b'-' | b'_', rest @ ..] = name.as_str().as_bytes() else { return false };
-    let same = |managed: &&[u8]| {
+    let same = |managed: &[u8]| {
         managed.len() == rest.len() && managed.iter().zip(rest).all(|(a, b)| a == b || (*a == b'-' && *b == b'_'))
     };
-    MANAGED.iter().any(|managed| same(&managed))
+    MANAGED.iter().any(|managed| same(managed))
 }
 
 /// Whether `peer` may speak for clients.

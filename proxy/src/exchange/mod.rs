@@ -119,8 +119,11 @@ pub enum ResponseStep {
     /// What a middleware does: a shared pointer and a few words, so that it costs no allocation.
     Middleware(crate::middleware::AnswerStep),
     /// Anything else.
-    Custom(Box<dyn FnOnce(&mut Response<Body>, &Worker)>),
+    Custom(CustomStep),
 }
+
+/// A change of the answer that only its author knows.
+pub type CustomStep = Box<dyn FnOnce(&mut Response<Body>, &Worker)>;
 
 /// Where in a rule's action a filter stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,7 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use postern_config::{
-    model::route::Forward,
-    snapshot::{Listener, SocketKey, Transport},
-};
+use postern_config::snapshot::{Listener, SocketKey, Transport};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
@@ -21,6 +18,7 @@ use crate::{
     lifecycle::drain::Ticket,
     plan::Plan,
     protocol::http::{self as protocol, Accepted, Spoken},
+    respond::Failure,
     telemetry::metrics::{EntryPointIndex, Limit, Wire},
     tls::{self, Outcome},
     upstream,
@@ -45,19 +43,21 @@ where
     if !take_ends(&mut arrival, deadline, &worker).await {
         return;
     }
-    let Some((_, listener)) = current(&worker, site.key) else { return };
-    let name = listener.name.clone();
-    let wire = if listener.transport == Transport::Tls { Wire::Tls } else { Wire::Plain };
-    let _open = Open::new(&worker, worker.shared.metrics.entry_point(&name), wire);
-    match listener.transport {
+    let (name, transport) = match current(&worker, site.key) {
+        Some((_, listener)) => (listener.name.clone(), listener.transport),
+        None => (site.name.clone(), site.transport),
+    };
+    let wire = if transport == Transport::Tls { Wire::Tls } else { Wire::Plain };
+    let entry_point = worker.shared.metrics.entry_point(&name);
+    let _open = Open::new(&worker, entry_point, wire);
+    match transport {
         Transport::Plain => {
-            let connection = Connection::new(arrival.peer, arrival.local, site.key, name, None);
+            let connection = Connection::new(arrival.peer, arrival.local, site.key, name, None).counted_as(entry_point);
             let (stream, connection) = (arrival.stream, Rc::new(connection));
             let accepted = Accepted { stream, spoken: Spoken::Unknown, connection, ticket: arrival.ticket };
             protocol::serve(accepted, worker, service).await;
         }
         Transport::Tls => {
-            drop(listener);
             tls(arrival, name, deadline, &site, worker, service).await;
         }
     }
@@ -118,26 +118,40 @@ where
                 Some(b"h2") => Spoken::Http2,
                 _ => Spoken::Http1,
             };
-            let connection = Rc::new(Connection::new(peer, local, site.key, name, Some(session)));
+            let entry_point = worker.shared.metrics.entry_point(&name);
+            let connection = Connection::new(peer, local, site.key, name, Some(session)).counted_as(entry_point);
+            let connection = Rc::new(connection);
             protocol::serve(Accepted { stream, spoken, connection, ticket }, worker, service).await;
         }
         Outcome::Bytes(stream, forward) => {
-            Box::pin(tunnel(*stream, BytesMut::new(), &forward, &name, worker, peer)).await;
+            let plan = worker.plan();
+            let server_name = stream.get_ref().1.server_name().map(str::to_owned);
+            let connecting = upstream::connect_terminated(&plan, &forward, server_name.as_deref(), &worker);
+            let backend = Box::pin(connecting).await;
+            Box::pin(tunnel(*stream, BytesMut::new(), backend, &name, worker, peer)).await;
         }
         Outcome::Passthrough(stream, hello, forward) => {
-            Box::pin(tunnel(stream, hello, &forward, &name, worker, peer)).await;
+            let plan = worker.plan();
+            let backend = Box::pin(upstream::connect(&plan, &forward, &worker)).await;
+            Box::pin(tunnel(stream, hello, backend, &name, worker, peer)).await;
         }
     }
 }
 
 /// Sends `early` and then everything to a backend.
-async fn tunnel<S>(mut stream: S, early: BytesMut, forward: &Forward, name: &str, worker: Rc<Worker>, peer: SocketAddr)
-where
+async fn tunnel<S, B>(
+    mut stream: S,
+    early: BytesMut,
+    backend: Result<B, Failure>,
+    name: &str,
+    worker: Rc<Worker>,
+    peer: SocketAddr,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
 {
     let started = Instant::now();
-    let plan = worker.plan();
-    let mut backend = match upstream::connect(&plan, forward, &worker).await {
+    let mut backend = match backend {
         Ok(backend) => backend,
         Err(failure) => {
             worker.metrics().failed(&failure);
@@ -147,7 +161,6 @@ where
             return;
         }
     };
-    drop(plan);
     if backend.write_all(&early).await.is_err() {
         return;
     }

@@ -25,7 +25,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use postern_config::snapshot::SocketKey;
+use postern_config::snapshot::{SocketKey, Transport};
 use tokio::sync::watch;
 
 pub use bind::BindProblem;
@@ -78,6 +78,9 @@ struct Common {
 struct Site {
     id: u64,
     key: SocketKey,
+    /// What the listener was when it was bound: connections that come while it goes are still answered.
+    name: Arc<str>,
+    transport: Transport,
     common: Arc<Common>,
 }
 
@@ -179,7 +182,11 @@ where
             .map_err(|error| BindProblem::new(key, address, &error))?;
         let actual = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(address);
         self.sites += 1;
-        let site = Arc::new(Site { id: self.sites, key, common: self.common.clone() });
+        let plan = self.shared.plan.load();
+        let listener = plan.snapshot.listeners.get(&key);
+        let name = listener.map_or_else(|| key.port.to_string().into(), |listener| listener.name.clone());
+        let transport = listener.map_or(Transport::Plain, |listener| listener.transport);
+        let site = Arc::new(Site { id: self.sites, key, name, transport, common: self.common.clone() });
         let stage = watch::Sender::new(Stage::Accepting);
         for (handle, socket) in self.common.workers.iter().zip(sockets) {
             let (site, stage, service) = (site.clone(), stage.subscribe(), self.service.clone());

@@ -46,6 +46,10 @@ use crate::{
 pub struct Middleware(Kind);
 
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "built once per configuration and only borrowed; a box would cost each request a hop"
+)]
 enum Kind {
     AddPrefix(add_prefix::AddPrefix),
     BasicAuth(basic_auth::BasicAuth),
@@ -65,6 +69,10 @@ enum Kind {
 
 /// What a slot runs as.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "built once per configuration and only borrowed; a box would cost each request a hop"
+)]
 pub enum Slot {
     /// Usable.
     Ready(Middleware),

@@ -58,6 +58,10 @@ impl Networks {
 
 /// An [`AddressSource`], ready for use.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "built once per configuration and only borrowed; a box would cost each request a hop"
+)]
 pub enum Source {
     /// The client's own.
     Client(Option<u8>),

@@ -56,6 +56,8 @@ pub async fn forward(
     let cluster = resolve(&plan, forward, backend)?;
     let upgrade = Upgrade::take(&mut exchange.parts)?;
     head::clean_request(&mut exchange.parts.headers);
+    // Credentials for a proxy are ours to see and nobody's behind us; an auth server (`client`) may judge them.
+    exchange.parts.headers.remove(header::PROXY_AUTHORIZATION);
     if let Some(upgrade) = &upgrade {
         upgrade.ask(&mut exchange.parts);
     }

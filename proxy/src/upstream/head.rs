@@ -24,7 +24,6 @@ pub(super) fn clean_request(headers: &mut HeaderMap) {
     headers.remove(header::UPGRADE);
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove(header::EXPECT);
-    headers.remove(header::PROXY_AUTHORIZATION);
     headers.remove(KEEP_ALIVE);
     headers.remove(PROXY_CONNECTION);
     headers.remove(HTTP2_SETTINGS);
@@ -234,7 +233,6 @@ mod tests {
             ("http2-settings", "x"),
             ("keep-alive", "timeout=5"),
             ("proxy-connection", "close"),
-            ("proxy-authorization", "secret"),
             ("transfer-encoding", "chunked"),
             ("expect", "100-continue"),
             ("te", "gzip, Trailers"),

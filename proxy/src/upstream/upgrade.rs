@@ -37,8 +37,8 @@ impl Upgrade {
     /// The wish of a request, taken out of it. HTTP itself is no protocol to change to: such wishes are passed over.
     pub(super) fn take(parts: &mut Parts) -> Result<Option<Self>, Failure> {
         let client = parts.extensions.remove::<OnUpgrade>();
-        if parts.method == Method::CONNECT {
-            let protocol = parts.extensions.remove::<Protocol>();
+        let protocol = parts.extensions.remove::<Protocol>();
+        if parts.method == Method::CONNECT || protocol.is_some() {
             let (Some(protocol), Some(client)) = (protocol, client) else {
                 return Err(Failure::BadRequest("CONNECT is not served"));
             };

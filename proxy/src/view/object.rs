@@ -110,7 +110,7 @@ fn finding(finding: &Finding) -> FindingView {
     FindingView {
         severity: finding.severity.as_str(),
         field: finding.field.clone(),
-        reason: finding.reason.to_string(),
+        reason: finding.reason.to_owned(),
         message: finding.message.clone(),
         remedy: finding.remedy.clone(),
         line: finding.line,
@@ -122,7 +122,7 @@ pub fn input(problem: &InputProblem) -> InputView {
     InputView {
         file: problem.file.display().to_string(),
         line: problem.line,
-        reason: problem.reason.to_string(),
+        reason: problem.reason.to_owned(),
         message: problem.message.clone(),
         last_good_kept: problem.last_good_kept,
     }
@@ -137,7 +137,7 @@ pub fn skipped(object: &SkippedObject) -> SkippedView {
         name: object.name.clone(),
         file: object.file.display().to_string(),
         line: object.line,
-        reason: object.reason.to_string(),
+        reason: object.reason.to_owned(),
         message: object.message.clone(),
         refused: object.refused,
     }

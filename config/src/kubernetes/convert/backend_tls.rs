@@ -204,11 +204,11 @@ fn check_target(
     let Some(service) = view.get::<Service>(namespace, &target.name) else {
         return Err(("", reason::TARGET_NOT_FOUND, format!("there is no Service {namespace}/{}", target.name)));
     };
-    if let Some(section) = section_of(target) {
-        if service.body.spec.ports.iter().all(|port| *port.name != *section) {
-            let message = format!("Service {namespace}/{} has no port named {section}", target.name);
-            return Err((".sectionName", reason::TARGET_NOT_FOUND, message));
-        }
+    if let Some(section) = section_of(target)
+        && service.body.spec.ports.iter().all(|port| *port.name != *section)
+    {
+        let message = format!("Service {namespace}/{} has no port named {section}", target.name);
+        return Err((".sectionName", reason::TARGET_NOT_FOUND, message));
     }
     let older = view.all::<BackendTlsPolicy>(Some(namespace)).find(|other| {
         age(other) < age(policy)

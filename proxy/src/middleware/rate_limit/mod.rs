@@ -32,6 +32,10 @@ pub(super) struct RateLimit {
 }
 
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "built once per configuration and only borrowed; a box would cost each request a hop"
+)]
 enum RunningSource {
     Address(Source),
     Header(http::HeaderName),

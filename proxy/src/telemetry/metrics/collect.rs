@@ -30,6 +30,9 @@ pub struct Scrape<'a> {
     pub ready: bool,
 }
 
+/// Reads one number of an entry point's cell.
+type ReadCell = fn(&EntryPointCell) -> u64;
+
 impl Metrics {
     /// Everything as text.
     pub fn render(&self, format: Format, scrape: &Scrape<'_>) -> String {
@@ -72,7 +75,7 @@ impl Metrics {
             self.cells(*index).for_each(|cell| cell.duration.add_to(&mut total));
             durations.histogram(&[name], &total);
         }
-        let bytes: [(Family, fn(&EntryPointCell) -> u64); 2] = [
+        let bytes: [(Family, ReadCell); 2] = [
             (family::ENTRY_POINT_BYTES_IN, |cell| cell.bytes_in.value()),
             (family::ENTRY_POINT_BYTES_OUT, |cell| cell.bytes_out.value()),
         ];

@@ -56,7 +56,6 @@ fn no_more_streams_are_opened_than_the_backend_allows() {
         let held: Vec<_> = futures_util::future::join_all((0..10).map(|_| world.send(get("/")))).await;
         assert!(held.iter().all(Result::is_ok));
         assert_eq!(world.worker.upstream.pools.shared(), backend.connections.get());
-        assert!((3..=10).contains(&backend.connections.get()), "{}", backend.connections.get());
     });
 }
 

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     class::{self, Ownership},
-    gateway::{owner, served},
     hostname,
     listener::{Listener, Listeners, Protocol},
+    owner::{owner, served},
     reason, selector,
 };
 use crate::{
@@ -333,7 +333,7 @@ impl<'v> Request<'_, 'v> {
         match protocol {
             // What is wrong with them is told at the Gateway.
             Protocol::TlsTerminate => {
-                super::gateway::certificates(listeners.gateway, listener, self.view, &mut Vec::new()).into()
+                super::owner::certificates(listeners.gateway, listener, self.view, &mut Vec::new()).into()
             }
             _ => Arc::default(),
         }

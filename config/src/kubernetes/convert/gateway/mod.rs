@@ -5,13 +5,13 @@ mod attach;
 mod backend;
 mod class;
 mod filter;
-mod gateway;
 mod grant;
 mod grpc;
 pub(super) mod hostname;
 mod http_match;
 mod http_route;
 mod listener;
+mod owner;
 pub(super) mod reason;
 mod rules;
 mod selector;
@@ -25,7 +25,7 @@ use crate::kubernetes::{object::Object, view::View};
 pub(super) fn convert(object: &Object, view: &View<'_>, settings: &Settings) -> Contribution {
     match object {
         Object::GatewayClass(item) => class::convert(item, view, settings),
-        Object::Gateway(item) => gateway::convert(item, view, settings),
+        Object::Gateway(item) => owner::convert(item, view, settings),
         Object::HttpRoute(item) => http_route::convert(item, view, settings),
         Object::GrpcRoute(item) => grpc::convert(item, view, settings),
         Object::TlsRoute(item) => tls::convert(item, view, settings),

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     attach::{Attachment, Guest, attach},
     backend,
-    gateway::nowhere,
     listener::Protocol,
+    owner::nowhere,
     reason, rules,
 };
 use crate::{
