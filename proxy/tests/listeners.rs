@@ -43,11 +43,12 @@ fn answer(request: Request<Incoming>, connection: Rc<Connection>, worker: Rc<Wor
 }
 
 fn settings() -> Settings {
-    let mut settings = Settings::default();
-    settings.bind = vec![IpAddr::from([127, 0, 0, 1])];
-    settings.port_map = (1..=100).map(|port| (port, 0)).collect();
-    settings.drain_deadline = Duration::from_secs(5);
-    settings
+    Settings {
+        bind: vec![IpAddr::from([127, 0, 0, 1])],
+        port_map: (1..=100).map(|port| (port, 0)).collect(),
+        drain_deadline: Duration::from_secs(5),
+        ..Settings::default()
+    }
 }
 
 fn world(settings: Settings, workers: usize) -> World {

@@ -61,10 +61,16 @@ fn the_less_busy_of_two_is_chosen() {
         let plans = Plans::new([busy.address, free.address]);
         let world = Rc::new(plans.with(|plans| plans.spec.balance = Balance::PowerOfTwo).build());
         let held = world.clone();
+        // One after the other, until one is held by the endpoint that never answers.
         while busy.requests.get() == 0 {
             let held = held.clone();
-            tokio::task::spawn_local(async move { drop(held.get("/").await) });
-            tokio::task::yield_now().await;
+            let mut sent = tokio::task::spawn_local(async move { drop(held.get("/").await) });
+            while busy.requests.get() == 0 && !sent.is_finished() {
+                tokio::task::yield_now().await;
+            }
+            if sent.is_finished() {
+                (&mut sent).await.expect("an answer");
+            }
         }
         for _ in 0..20 {
             assert_eq!(world.get("/").await, Ok((200, "b".into())));

@@ -157,6 +157,9 @@ impl World {
 
     fn begin(&self, request: Request<Body>) -> Exchange {
         let (mut parts, body) = request.into_parts();
+        // What the exchange promises: path and query alone.
+        let target = parts.uri.path_and_query().cloned().expect("a path");
+        parts.uri = target.into();
         let authority = parts.headers.remove(header::HOST).unwrap_or(HeaderValue::from_static("web.example"));
         let any = SocketAddr::from(([127, 0, 0, 1], 1));
         let client = SocketAddr::from(([192, 0, 2, 7], 4711));
