@@ -100,7 +100,7 @@ pub struct Explain {
     /// Address of the client
     #[arg(long, env = "POSTERN_FROM", value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub from: IpAddr,
-    /// What is asked for, for example https://shop.example.com/cart?x=1
+    /// What is asked for, for example `https://shop.example.com/cart?x=1`
     #[arg(value_name = "URL")]
     pub url: String,
     /// How the answer is written

@@ -1,6 +1,6 @@
 //! Chooses a live endpoint and gets an answer from it.
 //!
-//! [`forward`] is the whole of it for HTTP, [`connect`] for bytes, [`client::fetch`] for what middlewares ask of
+//! [`forward()`] is the whole of it for HTTP, [`connect()`] for bytes, [`client::fetch`] for what middlewares ask of
 //! other servers. Pools and balancing cursors belong to a worker ([`WorkerState`]); health, retry budgets and
 //! in-flight counts are shared per node ([`Live`]) and found by cluster and endpoint, so that they survive every
 //! change of the plan.

@@ -1,6 +1,6 @@
 //! A directory of YAML and JSON documents, hot-reloaded.
 //!
-//! [`FileProvider`] reads it when told to; [`watch`] tells it to when something changes there. A document is parsed
+//! [`FileProvider`] reads it when told to; [`watch()`] tells it to when something changes there. A document is parsed
 //! once: after that its bytes are known by their hash wherever in its file they stand. What a broken document or an
 //! unreadable file formerly defined stays until the file is whole again.
 //! What objects mean is not known here.

@@ -2,7 +2,7 @@
 //!
 //! A worker formats a line straight from what it has at hand (no copies of fields), pushes the buffer onto its bounded
 //! lock-free queue and goes on; one thread writes. When the queue is full the line is dropped and counted: logging
-//! never slows a request. What a line says and how it is escaped is [`format`].
+//! never slows a request. What a line says and how it is escaped is [`mod@format`].
 
 mod format;
 mod writer;
