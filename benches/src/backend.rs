@@ -151,16 +151,22 @@ impl Body {
                 }
                 read_more(stream, seen).await?;
             },
-            // The last chunk; no body of ours holds these bytes.
             Self::Chunked => loop {
-                if let Some(at) = memmem::find(seen, b"0\r\n\r\n") {
-                    seen.drain(..at + 5);
+                if let Some(end) = end_of_chunks(seen) {
+                    seen.drain(..end);
                     return Some(());
                 }
                 read_more(stream, seen).await?;
             },
         }
     }
+}
+
+/// Where a chunked body ends, trailers included; no body of ours holds the bytes of a last chunk.
+fn end_of_chunks(seen: &[u8]) -> Option<usize> {
+    let last = if seen.starts_with(b"0\r\n") { 0 } else { memmem::find(seen, b"\r\n0\r\n")? + 2 };
+    let rest = seen.get(last + 1..)?;
+    Some(last + 1 + memmem::find(rest, b"\r\n\r\n")? + 4)
 }
 
 fn answer(length: usize) -> Vec<u8> {
