@@ -139,7 +139,11 @@ fn paths(asked: &GrpcMethodMatch, field: &str) -> Result<(PathPattern, Option<Pa
     let text = |text: &Option<Arc<str>>| text.clone().filter(|text| !text.is_empty());
     let (service, method) = (text(&asked.service), text(&asked.method));
     if asked.kind == ValueMatchType::RegularExpression {
-        return expression(service.as_deref(), method.as_deref(), field).map(|regex| (PathPattern::Regex(regex), None));
+        let regex = expression(service.as_deref(), method.as_deref(), field)?;
+        return Ok(match service {
+            Some(_) => (PathPattern::Regex(regex), None),
+            None => (PathPattern::Prefix(Arc::default()), Some(regex)),
+        });
     }
     if let Some(service) = &service {
         check_name(service, true, &format!("{field}.service"))?;

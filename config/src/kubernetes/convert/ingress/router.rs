@@ -7,7 +7,7 @@ use crate::{
     kubernetes::{
         convert::{
             Contribution, EntryPoint, Settings,
-            annotation::{self, Class, NGINX, ROUTER, bad_value, parse_bool},
+            annotation::{self, Class, NGINX, ROUTER, parse_bool},
             slot,
         },
         object::{Item, networking::Ingress, traefik::Middleware},
@@ -114,8 +114,10 @@ impl<'i> Reader<'i> {
     fn tls(&mut self) -> bool {
         let Some(text) = self.text("tls") else { return false };
         parse_bool(text).unwrap_or_else(|| {
-            self.findings.push(bad_value(&format!("{ROUTER}tls"), text, "true or false"));
-            false
+            // What was meant for TLS alone must not be served in the clear because of a slip.
+            let message = format!("{text:?} is not true or false");
+            self.close("tls", "InvalidAnnotation", message, "write \"true\" or \"false\"");
+            true
         })
     }
 

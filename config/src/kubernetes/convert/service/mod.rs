@@ -43,8 +43,29 @@ pub fn slice(item: &Item<EndpointSlice>, settings: &Settings) -> Contribution {
 pub fn cluster(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Filled<ClusterSlot> {
     match fill(id, view, settings) {
         Ok((cluster, findings)) => Filled { findings, ..Filled::new(ClusterSlot::Ready(cluster)) },
-        Err(reason) => Filled::new(ClusterSlot::Refused { reason: reason.into() }),
+        Err(reason) => {
+            let findings = closed_external_name(id, view, &reason).into_iter().collect();
+            Filled { findings, ..Filled::new(ClusterSlot::Refused { reason: reason.into() }) }
+        }
     }
+}
+
+/// Other closed backends are told where they are referred to; an external name only the Service itself can mend.
+fn closed_external_name(
+    id: &ClusterId,
+    view: &View<'_>,
+    reason: &str,
+) -> Option<(crate::model::id::ObjectId, Finding)> {
+    let at = slot::parse_cluster(id)?;
+    let service = view.get::<Service>(at.namespace, at.name)?;
+    let finding = || {
+        Finding::refused(
+            "spec.externalName",
+            "ExternalNameRefused",
+            format!("{reason}; answers 503 (500 from the Gateway API)"),
+        )
+    };
+    (service.body.spec.kind == ServiceType::ExternalName).then(|| (object_id(&**service), finding()))
 }
 
 type Findings = Vec<(crate::model::id::ObjectId, Finding)>;

@@ -18,7 +18,7 @@ use crate::{
         cluster::{ActiveHealth, Balance, HashKey, PassiveHealth, StickyCookie},
         duration::parse_go,
     },
-    report::Finding,
+    report::{Finding, Severity},
 };
 
 /// What the annotations of a Service ask for.
@@ -145,6 +145,10 @@ impl<'a> Reader<'a> {
         let scheme = self.value(SERVICE, "serversscheme", "http, https or h2c", parse);
         if scheme.is_none() && self.text(SERVICE, "serversscheme").is_some() {
             // Guessing could send in the clear what was meant for TLS.
+            if let Some(finding) = self.findings.last_mut() {
+                finding.severity = Severity::Refused;
+                finding.message.push_str("; answers 503");
+            }
             self.closed = Some(format!("annotation {SERVICE}serversscheme is invalid").into());
         }
         scheme
