@@ -53,7 +53,7 @@ pub(super) fn convert(route: &Item<GrpcRoute>, view: &View<'_>, settings: &Setti
         .rules
         .iter()
         .enumerate()
-        .map(|(index, rule)| one(route, index, rule, closed.clone(), view, &mut contribution))
+        .map(|(index, rule)| one(route, index, rule, closed.clone(), (view, settings), &mut contribution))
         .collect();
     rules::file(route, drafts, &attached.places, CLOSED, &mut contribution);
     contribution
@@ -64,7 +64,7 @@ fn one(
     index: usize,
     rule: &GrpcRule,
     closed: Option<Arc<str>>,
-    view: &View<'_>,
+    (view, settings): (&View<'_>, &Settings),
     contribution: &mut Contribution,
 ) -> Draft {
     let field = format!("spec.rules[{index}]");
@@ -73,7 +73,7 @@ fn one(
     let matches = matches(rule, &field, &mut closing, findings);
     let filters = filter::read(&rule.filters, &field, Level::Rule(&route.meta.namespace), false, findings);
     closing.also(filters.closed.clone());
-    contribution.middlewares.extend(rules::middlewares(&filters, &route.meta, view, findings));
+    contribution.middlewares.extend(rules::middlewares(&filters, &route.meta, (view, settings), findings));
     closing.note(check(rule, &field, findings), findings);
     let variant = BTreeMap::from([("protocol", "h2c".to_owned())]);
     let reader = backend::Rule { kind: Kind::GrpcRoute, meta: &route.meta, field, variant, one_prefix: false };

@@ -59,7 +59,7 @@ pub(super) fn convert(route: &Item<HttpRoute>, view: &View<'_>, settings: &Setti
     let drafts = rules
         .iter()
         .enumerate()
-        .map(|(index, rule)| one(route, index, rule, closed.clone(), view, &mut contribution))
+        .map(|(index, rule)| one(route, index, rule, closed.clone(), (view, settings), &mut contribution))
         .collect();
     rules::file(route, drafts, &attached.places, CLOSED, &mut contribution);
     contribution
@@ -70,7 +70,7 @@ fn one(
     index: usize,
     rule: &HttpRule,
     closed: Option<Arc<str>>,
-    view: &View<'_>,
+    (view, settings): (&View<'_>, &Settings),
     contribution: &mut Contribution,
 ) -> Draft {
     let field = format!("spec.rules[{index}]");
@@ -80,7 +80,7 @@ fn one(
     let one_prefix = has_one_prefix(rule);
     let filters = filter::read(&rule.filters, &field, Level::Rule(&route.meta.namespace), one_prefix, findings);
     closing.also(filters.closed.clone());
-    contribution.middlewares.extend(rules::middlewares(&filters, &route.meta, view, findings));
+    contribution.middlewares.extend(rules::middlewares(&filters, &route.meta, (view, settings), findings));
     closing.note(check(rule, &field, filters.redirects, findings), findings);
     let timeouts = rule.timeouts.as_ref().map(|asked| timeout::timeouts(asked, &field)).transpose();
     let timeouts = closing.note(timeouts, findings).flatten().unwrap_or_default();

@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::{attach::Attachment, filter::Filters, reason};
 use crate::{
     kubernetes::{
-        convert::{Contribution, object_id},
+        convert::{Contribution, Settings, middleware, object_id},
         object::{Item, Meta, Resource, traefik::Middleware},
         view::View,
     },
@@ -143,14 +143,17 @@ fn problem(rules: &[(Option<&Arc<str>>, usize)]) -> Option<Finding> {
 pub(super) fn middlewares(
     filters: &Filters,
     meta: &Meta,
-    view: &View<'_>,
+    (view, settings): (&View<'_>, &Settings),
     findings: &mut Vec<Finding>,
 ) -> Vec<MiddlewareId> {
     for (field, name) in &filters.middlewares {
-        if view.get::<Middleware>(&meta.namespace, name).is_none() {
-            let message = format!("there is no Middleware {}/{name}, so the rule is closed", meta.namespace);
-            findings.push(Finding::refused(field, reason::FILTER_NOT_FOUND, message));
-        }
+        let problem = match view.get::<Middleware>(&meta.namespace, name) {
+            None => Some(format!("there is no Middleware {}/{name}, so the rule is closed", meta.namespace)),
+            Some(item) => {
+                middleware::refusal(item, view, settings).map(|reason| format!("{reason}, so the rule is closed"))
+            }
+        };
+        findings.extend(problem.map(|message| Finding::refused(field, reason::FILTER_NOT_FOUND, message)));
     }
     let id = |step: &Step| match step {
         Step::Middleware(id) => Some(id.clone()),

@@ -8,7 +8,7 @@ use crate::{
         convert::{
             Contribution, EntryPoint, Settings,
             annotation::{self, Class, NGINX, ROUTER, parse_bool},
-            slot,
+            middleware, slot,
         },
         object::{Item, networking::Ingress, traefik::Middleware},
         view::View,
@@ -159,6 +159,12 @@ impl<'i> Reader<'i> {
                 self.close("middlewares", "MiddlewareNotFound", format!("there is no Middleware {text:?}"), remedy);
             }
             [(namespace, name)] if *namespace == own || settings.allow_cross_namespace => {
+                let item = view.get::<Middleware>(namespace, name);
+                if let Some(reason) = item.and_then(|item| middleware::refusal(item, view, settings)) {
+                    let field = annotation::field(&format!("{ROUTER}middlewares"));
+                    let message = format!("{reason}; answers 503");
+                    self.findings.push(Finding::refused(field, "MiddlewareRefused", message));
+                }
                 return Some(slot::middleware(namespace, name));
             }
             [(namespace, name)] => {

@@ -37,7 +37,21 @@ pub(super) fn convert(site: &Site<'_, '_>, options: &traefik::Chain) -> Result<S
         let many = format!("comes to {total} members with those of nested chains; {MOST_MEMBERS} are allowed");
         return Err(site.refuse("middlewares", "TooMany", many));
     }
+    refuse_with_members(site, options)?;
     Ok(Spec::Chain(Chain { members }))
+}
+
+/// A chain is worth what its members are. Called once circles and size are known to be bounded.
+fn refuse_with_members(site: &Site<'_, '_>, options: &traefik::Chain) -> Result<()> {
+    for (index, reference) in options.middlewares.iter().enumerate() {
+        let option = format!("middlewares[{index}]");
+        let (namespace, name) = target(site, &option, reference)?;
+        let member = site.view.get::<traefik::Middleware>(namespace, name);
+        if let Some(reason) = member.and_then(|member| super::refusal(member, site.view, site.settings)) {
+            return Err(site.refuse(&option, "MemberRefused", format!("cannot be honoured ({reason})")));
+        }
+    }
+    Ok(())
 }
 
 fn target<'r>(

@@ -53,6 +53,14 @@ pub fn convert(
     (slot, site.findings, members)
 }
 
+/// Why `item` cannot be honoured, for those whose routes it closes; `None` when it can.
+pub fn refusal(item: &Item<traefik::Middleware>, view: &View<'_>, settings: &Settings) -> Option<Arc<str>> {
+    match convert(item, view, settings).0 {
+        MiddlewareSlot::Ready(_) => None,
+        MiddlewareSlot::Refused { reason } => Some(reason),
+    }
+}
+
 /// Fills the slot of a Middleware. What is to be said of the object is said by [`convert`] when the object is seen.
 pub(super) fn fill(id: &MiddlewareId, view: &View<'_>, settings: &Settings) -> Filled<MiddlewareSlot> {
     let item = slot::split(id.as_str()).and_then(|(namespace, name)| view.get::<traefik::Middleware>(namespace, name));
