@@ -1,5 +1,3 @@
-//! Begin and end of the process: signals, draining, readiness. What is drained is known elsewhere.
+//! The end of connections: draining. What is drained is known elsewhere; signals are `app`'s, readiness is `admin`'s.
 
 pub mod drain;
-pub mod ready;
-pub mod signal;

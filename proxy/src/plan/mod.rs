@@ -14,7 +14,7 @@ use postern_config::{
     snapshot::{Map, Snapshot},
 };
 
-use crate::{middleware, upstream};
+use crate::{middleware, tls, upstream};
 
 /// Everything a request needs, at one moment.
 #[derive(Debug, Default)]
@@ -81,11 +81,7 @@ fn replace<K: Clone + Eq + std::hash::Hash, V>(map: &mut Map<K, Arc<V>>, id: &K,
 /// hosts get the next best certificate.
 fn certified_key(id: &CertificateId, slot: &CertificateSlot) -> Option<rustls::sign::CertifiedKey> {
     let CertificateSlot::Ready(certificate) = slot else { return None };
-    match rustls::crypto::aws_lc_rs::sign::any_supported_type(&certificate.key) {
-        Ok(key) => Some(rustls::sign::CertifiedKey::new(certificate.chain.clone(), key)),
-        Err(error) => {
-            tracing::error!(certificate = %id, %error, "the certificate's key cannot be used");
-            None
-        }
-    }
+    tls::certified_key(certificate)
+        .inspect_err(|error| tracing::error!(certificate = %id, %error, "the certificate's key cannot be used"))
+        .ok()
 }
