@@ -6,6 +6,7 @@
 
 mod backend;
 mod contender;
+mod floor;
 mod load;
 mod manifests;
 mod measure;
@@ -15,6 +16,10 @@ mod result;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+/// The allocator of Postern, so that the floors differ from it in nothing else.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(about = "Load tests and comparisons with peers")]
@@ -32,6 +37,18 @@ enum Command {
         /// Where it listens.
         #[arg(long)]
         bind: SocketAddr,
+    },
+    /// Runs what no proxy can go below, until it is ended.
+    #[command(hide = true)]
+    Floor {
+        /// Which one.
+        floor: floor::Floor,
+        /// Where it listens.
+        #[arg(long)]
+        bind: SocketAddr,
+        /// Where the backend is.
+        #[arg(long)]
+        backend: SocketAddr,
     },
     /// Writes manifests that route every host to a backend, over http and https.
     Manifests {
@@ -58,6 +75,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Compare(options) => question::answer(&options),
         Command::Backend { bind } => backend::run(bind),
+        Command::Floor { floor, bind, backend } => floor::run(floor, bind, backend),
         Command::Manifests { folder, backend, routes } => manifests::World::new(backend).routes(routes).write(&folder),
         Command::LookUp { routes, count } => {
             question::look_up(routes, count);

@@ -1,6 +1,7 @@
 //! The proxies under comparison: each started with one worker on one core, keep-alive to the backend, no access log,
 //! the same forwarded headers, and the same certificate.
 
+mod floor;
 mod haproxy;
 mod nginx;
 mod pingora;
@@ -29,6 +30,10 @@ pub(crate) enum Kind {
     Nginx,
     Haproxy,
     Pingora,
+    /// hyper with nothing around it.
+    BareHyper,
+    /// Bytes copied without a look.
+    BareCopy,
 }
 
 /// What all have in common.
@@ -60,7 +65,8 @@ pub(crate) struct Contender {
 
 impl Kind {
     /// All, ours first.
-    pub(crate) const ALL: [Self; 4] = [Self::Postern, Self::Nginx, Self::Haproxy, Self::Pingora];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Postern, Self::Nginx, Self::Haproxy, Self::Pingora, Self::BareHyper, Self::BareCopy];
 
     /// Starts it, and waits until it accepts connections.
     pub(crate) fn start(self, setting: &Setting<'_>) -> Result<Contender> {
@@ -69,12 +75,14 @@ impl Kind {
             Self::Nginx => nginx::start(setting),
             Self::Haproxy => haproxy::start(setting),
             Self::Pingora => pingora::start(setting),
+            Self::BareHyper => floor::start(setting, "hyper"),
+            Self::BareCopy => floor::start(setting, "copy"),
         }
     }
 
     /// Whether it serves TLS in these comparisons.
     pub(crate) fn has_tls(self) -> bool {
-        self != Self::Pingora
+        matches!(self, Self::Postern | Self::Nginx | Self::Haproxy)
     }
 }
 
