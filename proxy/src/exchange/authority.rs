@@ -48,33 +48,39 @@ fn from_authority(authority: &Authority) -> Result<RequestHost, Failure> {
 
 fn from_field(written: HeaderValue) -> Result<RequestHost, Failure> {
     let invalid = Failure::BadRequest("invalid Host field");
-    let Ok(text) = written.to_str() else { return Err(invalid) };
-    let (name, port) = split_port(text).ok_or(invalid)?;
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let name: Rc<str> =
-        if name.bytes().any(|b| b.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() };
+    let Some((name, port)) = split_port(written.as_bytes()) else { return Err(invalid) };
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let Ok(name) = std::str::from_utf8(name) else { return Err(invalid) };
+    let mut name: Rc<str> = name.into();
+    Rc::get_mut(&mut name).expect("nobody else has it yet").make_ascii_lowercase();
     Ok(RequestHost { written, name, port })
 }
 
 /// Splits `host[:port]`; `None` where it is neither a registered name nor an IP literal with a fitting port.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let (name, rest) = if text.starts_with('[') {
-        let end = text.find(']')? + 1;
-        text.split_at(end)
-    } else {
-        text.split_at(text.find(':').unwrap_or(text.len()))
+fn split_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    let end = match text.first() {
+        Some(b'[') => memchr::memchr(b']', text)? + 1,
+        _ => memchr::memchr(b':', text).unwrap_or(text.len()),
     };
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b);
-    if !name.bytes().all(fits) {
+    let (name, rest) = text.split_at(end);
+    if !name
+        .iter()
+        .all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'[' | b']' | b':'))
+    {
         return None;
     }
-    match rest.strip_prefix(':') {
-        None if rest.is_empty() => Some((name, None)),
-        None => None,
-        Some("") => Some((name, None)),
-        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => Some((name, Some(port.parse().ok()?))),
+    match rest.split_first() {
+        None | Some((b':', [])) => Some((name, None)),
+        Some((b':', port)) => Some((name, Some(decimal(port)?))),
         Some(_) => None,
     }
+}
+
+fn decimal(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0_u16, |value, b| {
+        let digit = b.is_ascii_digit().then(|| u16::from(b - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 #[cfg(test)]

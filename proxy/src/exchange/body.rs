@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::completion::Watched;
+use super::completion::Completion;
 
 /// Why a body ended early. Boxed, because it is only ever logged or turned into an aborted message.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,7 +29,7 @@ pub enum Body {
     /// From the client, its bytes counted.
     Counted(Incoming, Rc<Cell<u64>>),
     /// To the client, its bytes counted and its end noted.
-    Watched(Box<Watched>),
+    Watched(Box<Completion>),
     /// Wrapped or transformed.
     Boxed(Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>),
 }

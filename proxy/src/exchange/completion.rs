@@ -26,19 +26,22 @@ use crate::{
     worker::Worker,
 };
 
-/// What is counted and logged at the end. Dropping it is the end.
-pub(super) struct Completion {
+/// What is counted and logged at the end, and the answer's body, whose end that is. Dropping it is the end: one box
+/// from the first header byte to the last body byte.
+pub struct Completion {
+    body: Body,
     worker: Rc<Worker>,
     connection: Rc<Connection>,
     /// Absent until a rule has won.
     pub(super) rule: Option<Arc<Rule>>,
     /// Address that limits and lists judged; the peer until that is known.
     pub(super) client: IpAddr,
-    pub(super) record: Box<Record>,
+    pub(super) record: Record,
     started: Instant,
     protocol: Protocol,
     grpc: bool,
-    bytes_in: Rc<Cell<u64>>,
+    /// `None`: the request has no body.
+    bytes_in: Option<Rc<Cell<u64>>>,
     bytes_out: u64,
     status: StatusCode,
     response_headers: Option<HeaderMap>,
@@ -46,12 +49,13 @@ pub(super) struct Completion {
 
 impl Completion {
     /// Begins to watch a request whose head is complete; to be called before the head is changed.
-    pub(super) fn begin(parts: &Parts, connection: &Rc<Connection>, worker: &Rc<Worker>) -> Self {
-        let mut record = Box::<Record>::default();
+    pub(super) fn begin(parts: &Parts, connection: &Rc<Connection>, worker: &Rc<Worker>) -> Box<Self> {
+        let mut record = Record::default();
         if worker.access_log.is_on() {
             worker.access_log.begin(&mut record, parts, &written_host(parts));
         }
-        Self {
+        Box::new(Self {
+            body: Body::Empty,
             worker: worker.clone(),
             connection: connection.clone(),
             rule: None,
@@ -60,11 +64,12 @@ impl Completion {
             started: Instant::now(),
             protocol: protocol(parts),
             grpc: respond::is_grpc(&parts.headers),
-            bytes_in: Rc::default(),
+            bytes_in: None,
             bytes_out: 0,
-            status: StatusCode::OK,
+            // Until there is an answer, the end is that the client left.
+            status: Failure::ClientGone.status(),
             response_headers: None,
-        }
+        })
     }
 
     /// When the head was complete.
@@ -73,8 +78,11 @@ impl Completion {
     }
 
     /// The request's body, counted.
-    pub(super) fn count(&self, body: Incoming) -> Body {
-        if body.is_end_stream() { Body::Empty } else { Body::Counted(body, self.bytes_in.clone()) }
+    pub(super) fn count(&mut self, body: Incoming) -> Body {
+        if body.is_end_stream() {
+            return Body::Empty;
+        }
+        Body::Counted(body, self.bytes_in.insert(Rc::default()).clone())
     }
 
     /// The answer to `failure`, which is counted and kept for the log.
@@ -87,13 +95,41 @@ impl Completion {
         respond::answer_as(failure, self.grpc)
     }
 
+    /// Notes that the client did not wait for an answer.
+    pub(super) fn abandon(&mut self) {
+        let failure = Failure::ClientGone;
+        self.worker.metrics().failed(&failure);
+        self.record.reason.get_or_insert(failure.reason());
+    }
+
     /// Makes the end of `response` the end of the exchange.
-    pub(super) fn watch(mut self, response: Response<Body>) -> Response<Body> {
+    pub(super) fn watch(mut self: Box<Self>, response: Response<Body>) -> Response<Body> {
         self.status = response.status();
         if self.worker.access_log.is_on() {
             self.response_headers = Some(response.headers().clone());
         }
-        response.map(|body| Body::Watched(Box::new(Watched { body, completion: self })))
+        response.map(|body| {
+            self.body = body;
+            Body::Watched(self)
+        })
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            self.bytes_out += data.len() as u64;
+        }
+        polled
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -101,7 +137,7 @@ impl Drop for Completion {
     fn drop(&mut self) {
         let shard = self.worker.metrics();
         let duration = self.started.elapsed();
-        let bytes_in = self.bytes_in.get();
+        let bytes_in = self.bytes_in.as_ref().map_or(0, |count| count.get());
         let protocol = if self.status == StatusCode::SWITCHING_PROTOCOLS { Protocol::Upgrade } else { self.protocol };
         shard.request(self.connection.metrics, protocol, self.status, duration, bytes_in, self.bytes_out);
         if let Some(rule) = self.rule.as_ref().filter(|_| self.worker.shared.settings.metrics_routes) {
@@ -127,32 +163,6 @@ impl Drop for Completion {
             duration,
         };
         self.worker.access_log.write(&self.record, &finish, shard);
-    }
-}
-
-/// A body whose bytes and end are noted.
-pub struct Watched {
-    body: Body,
-    completion: Completion,
-}
-
-impl Watched {
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
-        {
-            self.completion.bytes_out += data.len() as u64;
-        }
-        polled
-    }
-
-    pub(super) fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    pub(super) fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

@@ -56,35 +56,71 @@ pub fn is_managed(name: &HeaderName) -> bool {
     MANAGED.iter().any(|managed| same(managed))
 }
 
+/// Which fields a head holds that must be looked at: one walk over the names in place of a look-up for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    managed: bool,
+    connection: bool,
+    upgrade: bool,
+}
+
+impl Held {
+    pub(super) fn by(headers: &HeaderMap) -> Self {
+        let mut held = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "connection" => held.connection = true,
+                "upgrade" => held.upgrade = true,
+                _ => held.managed |= is_managed(name),
+            }
+        }
+        held
+    }
+}
+
 /// Whether `peer` may speak for clients.
 pub fn is_trusted(peer: IpAddr, trust: &Trust) -> bool {
     trust.forwarded_insecure || contains(&trust.forwarded, peer)
 }
 
 /// Deletes what the peer may not say, and what `Connection` names; returns the client's address.
-pub(super) fn clean(parts: &mut Parts, connection: &Connection, trust: &Trust) -> IpAddr {
+pub(super) fn clean(parts: &mut Parts, held: &mut Held, connection: &Connection, trust: &Trust) -> IpAddr {
     let peer = connection.peer.ip().to_canonical();
-    if !is_trusted(peer, trust) {
+    if held.managed && !is_trusted(peer, trust) {
         remove_managed(&mut parts.headers);
+        held.managed = false;
     }
     let client = client_address(&mut parts.headers, peer, trust);
-    drop_connection_named(&mut parts.headers);
+    if held.connection {
+        drop_connection_named(&mut parts.headers);
+        held.upgrade = parts.headers.contains_key(header::UPGRADE);
+    }
     client
 }
 
 /// Sets what is absent.
 pub(super) fn complete(
     headers: &mut HeaderMap,
+    held: Held,
     connection: &Connection,
     host: &RequestHost,
-    upgrade: bool,
     server: &HeaderValue,
 ) {
+    let tls = connection.tls.is_some();
+    if !held.managed {
+        // The usual case: nothing has to be looked for before it is set.
+        headers.append(REAL_IP, connection.peer_text.clone());
+        headers.append(FORWARDED_PROTO, proto(tls, held.upgrade));
+        headers.append(FORWARDED_PORT, port(host.port, tls));
+        headers.append(FORWARDED_HOST, host.written.clone());
+        headers.append(FORWARDED_SERVER, server.clone());
+        return;
+    }
     merge_forwarded_for(headers);
     headers.entry(REAL_IP).or_insert_with(|| connection.peer_text.clone());
-    headers.entry(FORWARDED_PROTO).or_insert_with(|| proto(connection.tls.is_some(), upgrade));
-    let tls = headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https" || proto == "wss");
-    headers.entry(FORWARDED_PORT).or_insert_with(|| port(host.port, tls));
+    headers.entry(FORWARDED_PROTO).or_insert_with(|| proto(tls, held.upgrade));
+    let said_tls = headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https" || proto == "wss");
+    headers.entry(FORWARDED_PORT).or_insert_with(|| port(host.port, said_tls));
     headers.entry(FORWARDED_HOST).or_insert_with(|| host.written.clone());
     headers.insert(FORWARDED_SERVER, server.clone());
 }
@@ -113,9 +149,6 @@ fn client_address(headers: &mut HeaderMap, peer: IpAddr, trust: &Trust) -> IpAdd
 
 /// RFC 9110 section 7.6.1, but managed fields cannot be named away. What is left of `Connection` is `upgrade`.
 fn drop_connection_named(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::CONNECTION) {
-        return;
-    }
     let mut upgrade = false;
     let mut named: Vec<HeaderName> = Vec::new();
     for value in headers.get_all(header::CONNECTION) {

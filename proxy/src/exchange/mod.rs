@@ -107,7 +107,7 @@ pub struct Exchange {
     /// When the head was complete.
     pub started: Instant,
     /// What the access log will say; middlewares fill in what they know (user, …).
-    pub record: Box<Record>,
+    pub record: Record,
     /// What is left to do to the answer, run last pushed first.
     pub response_steps: Vec<ResponseStep>,
 }

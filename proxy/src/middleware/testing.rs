@@ -120,7 +120,7 @@ impl Builder {
             plan: Rc::new(Arc::new(Plan::default())),
             rule: rule(),
             started: Instant::now(),
-            record: Box::default(),
+            record: access_log::Record::default(),
             response_steps: Vec::new(),
         }
     }

@@ -1,6 +1,14 @@
 //! One try with one endpoint: a connection from the pool or a new one, the request, the head of the answer.
 
-use std::{error::Error as _, future::poll_fn, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::{
@@ -90,7 +98,7 @@ pub(super) struct Answered {
 
 impl Attempt<'_> {
     /// Sends `body`; `tracked` watches it.
-    pub(super) async fn run(self, body: Body, tracked: Option<&Tracked>) -> Result<Answered, Broken> {
+    pub(super) async fn run(&self, body: Body, tracked: Option<&Tracked>) -> Result<Answered, Broken> {
         let (mut lease, reused) = match self.lease().await {
             Ok(leased) => leased,
             Err(error) => return Err(Broken { returned: Some(body), ..Broken::unsent(&error) }),
@@ -99,12 +107,12 @@ impl Attempt<'_> {
         self.member.state.count_request();
         let response = match &mut lease {
             Lease::Http1(idle) => {
-                let sent = idle.sender.try_send_request(self.outgoing.http1(body));
+                let sent = pin!(idle.sender.try_send_request(self.outgoing.http1(body)));
                 self.wait(sent, started, tracked).await
             }
             Lease::Http2(stream) => match self.outgoing.http2(self.cluster.scheme(), body) {
                 Ok(request) => {
-                    let sent = stream.0.sender.borrow_mut().try_send_request(request);
+                    let sent = pin!(stream.0.sender.borrow_mut().try_send_request(request));
                     self.wait(sent, started, tracked).await
                 }
                 Err(error) => Err(Broken::of(Trouble::Final, Failure::Unreachable(error.to_string()))),
@@ -166,7 +174,7 @@ impl Attempt<'_> {
 
     async fn wait(
         &self,
-        sent: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>>,
+        sent: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Body>>>>>,
         started: Instant,
         tracked: Option<&Tracked>,
     ) -> Result<Response<Incoming>, Broken> {
@@ -184,12 +192,11 @@ async fn within<F: Future>(
     limit: Duration,
     started: Instant,
     tracked: Option<&Tracked>,
-    sent: F,
+    mut sent: Pin<&mut F>,
 ) -> Result<F::Output, Broken> {
-    let mut sent = std::pin::pin!(sent);
     let mut deadline = started + limit;
     loop {
-        if let Ok(answered) = timeout_at(deadline, &mut sent).await {
+        if let Ok(answered) = timeout_at(deadline, sent.as_mut()).await {
             return Ok(answered);
         }
         let now = Instant::now();

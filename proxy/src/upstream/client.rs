@@ -92,7 +92,8 @@ pub async fn fetch(
         deadline: options.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| Instant::now() + timeout),
         http1: false,
     };
-    sending.run(body, None, &mut Record::default()).await
+    let accepted = sending.send(body, &mut Record::default()).await?;
+    sending.finish(accepted, None)
 }
 
 /// Scheme, host and port of a URI.

@@ -77,7 +77,9 @@ pub async fn forward(
         deadline: deadline(&forward.timeouts, &settings.upstream, exchange.started),
         http1: upgrade.is_some(),
     };
-    sending.run(std::mem::take(&mut exchange.body), upgrade, &mut exchange.record).await
+    let body = std::mem::take(&mut exchange.body);
+    let accepted = sending.send(body, &mut exchange.record).await?;
+    sending.finish(accepted, upgrade)
 }
 
 /// Which of a rule's backends a request falls to.
@@ -136,28 +138,23 @@ pub(super) struct Sending<'a> {
 }
 
 /// An answer that will be passed on.
-struct Accepted {
+pub(super) struct Accepted {
     answered: Answered,
     chosen: Chosen,
     in_flight: Option<InFlight>,
 }
 
 impl Sending<'_> {
-    /// Sends it, again where that is safe, until an answer can be passed on.
-    pub(super) async fn run(
-        self,
-        body: Body,
-        upgrade: Option<Upgrade>,
-        record: &mut Record,
-    ) -> Result<Response<Body>, Failure> {
+    /// Sends it, again where that is safe, until there is an answer that can be passed on.
+    pub(super) async fn send(&self, body: Body, record: &mut Record) -> Result<Accepted, Failure> {
+        // Pinned here once: a future that is handed on by value is kept twice by the one that awaits it.
+        let trying = std::pin::pin!(self.try_endpoints(body, record));
         let accepted = match self.deadline {
-            None => self.try_endpoints(body, record).await,
-            Some(at) => {
-                timeout_at(at, self.try_endpoints(body, record)).await.unwrap_or(Err(Failure::TimedOut("request")))
-            }
+            None => trying.await,
+            Some(at) => timeout_at(at, trying).await.unwrap_or(Err(Failure::TimedOut("request"))),
         };
         self.count(&accepted);
-        self.finish(accepted?, upgrade)
+        accepted
     }
 
     fn count(&self, accepted: &Result<Accepted, Failure>) {
@@ -175,8 +172,9 @@ impl Sending<'_> {
             let Some(chosen) = tries.next() else { return Err(tries.exhausted()) };
             let Some(member) = self.cluster.members.get(chosen.index) else { return Err(Failure::NoEndpoints) };
             let in_flight = self.cluster.counts_in_flight().then(|| InFlight::new(&member.state));
-            let tried = self.attempt(member, tries.fresh, &mut payload, record).await;
-            let broken = match tried {
+            let attempt = self.attempt(member, tries.fresh, record);
+            let (body, tracked) = payload.take();
+            let broken = match attempt.run(body, tracked.as_ref()).await {
                 Ok(answered) => {
                     record.endpoint = Some(answered.lease.address());
                     record.origin_duration = answered.took;
@@ -214,18 +212,12 @@ impl Sending<'_> {
             || matches!(self.first_byte, FirstByte::FromRequestEnd(_))
     }
 
-    async fn attempt(
-        &self,
-        member: &Member,
-        fresh: bool,
-        payload: &mut Payload,
-        record: &mut Record,
-    ) -> Result<Answered, Broken> {
+    fn attempt<'m>(&'m self, member: &'m Member, fresh: bool, record: &mut Record) -> Attempt<'m> {
         let home = self.cluster.home(member);
         let name = self.worker.upstream.pools.open(home, &member.state, self.cluster.id.as_str());
         record.cluster = Some(name);
         let authority = if self.cluster.pass_host { self.authority } else { &member.host };
-        let attempt = Attempt {
+        Attempt {
             cluster: self.cluster,
             member,
             worker: self.worker,
@@ -233,9 +225,7 @@ impl Sending<'_> {
             outgoing: Outgoing::new(self.parts, authority),
             needs: Needs { http1: self.http1, fresh },
             first_byte: self.first_byte,
-        };
-        let (body, tracked) = payload.take();
-        attempt.run(body, tracked.as_ref()).await
+        }
     }
 
     fn judge(&self, member: &Member, broken: &Broken) {
@@ -245,7 +235,7 @@ impl Sending<'_> {
     }
 
     /// Makes an answer fit for the client.
-    fn finish(&self, accepted: Accepted, upgrade: Option<Upgrade>) -> Result<Response<Body>, Failure> {
+    pub(super) fn finish(&self, accepted: Accepted, upgrade: Option<Upgrade>) -> Result<Response<Body>, Failure> {
         let Accepted { answered, chosen, in_flight } = accepted;
         let Answered { response, lease, .. } = answered;
         let most_fields = self.worker.shared.settings.limits.response_header_count;

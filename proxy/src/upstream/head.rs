@@ -5,7 +5,8 @@
 //! their own; here `Connection` names nothing any more, so it cannot remove what we have set.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
+    header::{self, Entry},
     request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -13,23 +14,34 @@ use http_body::Body as _;
 
 use crate::exchange::{Body, forwarded::FORWARDED_FOR};
 
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-
 /// Takes out of a request what concerns the client's connection. `te: trailers` stays: it is how a client says that it
 /// understands trailers, which we forward (gRPC asks for it).
 pub(super) fn clean_request(headers: &mut HeaderMap) {
-    headers.remove(header::CONNECTION);
-    headers.remove(header::UPGRADE);
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.remove(header::EXPECT);
-    headers.remove(KEEP_ALIVE);
-    headers.remove(PROXY_CONNECTION);
-    headers.remove(HTTP2_SETTINGS);
-    if headers.contains_key(header::TE) {
+    let mut te = false;
+    let mut is_taken_out = |name: &&HeaderName| {
+        te |= **name == header::TE;
+        is_hop_by_hop(name)
+    };
+    while let Some(name) = headers.keys().find(&mut is_taken_out).cloned() {
+        headers.remove(name);
+    }
+    if te {
         keep_trailers(headers);
     }
+}
+
+/// Fields of one connection, but for TE (see [`clean_request`]) and Trailer, which only announces.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "upgrade"
+            | "transfer-encoding"
+            | "expect"
+            | "keep-alive"
+            | "proxy-connection"
+            | "http2-settings"
+    )
 }
 
 fn keep_trailers(headers: &mut HeaderMap) {
@@ -44,13 +56,16 @@ fn keep_trailers(headers: &mut HeaderMap) {
 
 /// Appends the peer to X-Forwarded-For.
 pub(super) fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
-    let Some(before) = headers.get(FORWARDED_FOR) else {
-        headers.insert(FORWARDED_FOR, peer.clone());
-        return;
-    };
-    let joined = [before.as_bytes(), b", ", peer.as_bytes()].concat();
-    if let Ok(value) = HeaderValue::try_from(joined) {
-        headers.insert(FORWARDED_FOR, value);
+    match headers.entry(FORWARDED_FOR) {
+        Entry::Vacant(vacant) => {
+            vacant.insert(peer.clone());
+        }
+        Entry::Occupied(mut before) => {
+            let joined = [before.get().as_bytes(), b", ", peer.as_bytes()].concat();
+            if let Ok(value) = HeaderValue::try_from(joined) {
+                before.insert(value);
+            }
+        }
     }
 }
 
@@ -156,17 +171,21 @@ pub(super) fn check_answer<B>(response: &Response<B>, upgrade: bool, most_fields
     if headers.len() > most_fields {
         return Err(BadAnswer::TooManyFields);
     }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if lengths.next().is_some() || length.is_some_and(|length| length.as_bytes().contains(&b',')) {
-        return Err(BadAnswer::TwoLengths);
+    let (mut length, mut coding) = (None, None);
+    for (name, value) in headers {
+        match name.as_str() {
+            "content-length" if length.replace(value).is_some() || value.as_bytes().contains(&b',') => {
+                return Err(BadAnswer::TwoLengths);
+            }
+            "transfer-encoding" if coding.replace(value).is_some() => return Err(BadAnswer::UnknownCoding),
+            _ => {}
+        }
     }
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(()) };
+    let Some(coding) = coding else { return Ok(()) };
     if length.is_some() {
         return Err(BadAnswer::TwoFramings);
     }
-    if codings.next().is_some() || !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
+    if !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") {
         return Err(BadAnswer::UnknownCoding);
     }
     Ok(())
@@ -177,16 +196,19 @@ pub(super) fn clean_answer<B>(response: &mut Response<B>) {
     *response.version_mut() = Version::HTTP_11;
     let status = response.status();
     let headers = response.headers_mut();
-    if headers.contains_key(header::CONNECTION) {
-        remove_named(headers);
+    while let Some(name) = headers.keys().find(|name| is_of_backends_connection(name)).cloned() {
+        if name == header::CONNECTION {
+            remove_named(headers);
+        }
+        headers.remove(name);
     }
-    headers.remove(header::TRANSFER_ENCODING);
-    headers.remove(header::UPGRADE);
-    headers.remove(KEEP_ALIVE);
-    headers.remove(PROXY_CONNECTION);
     if status == StatusCode::NO_CONTENT {
         headers.remove(header::CONTENT_LENGTH);
     }
+}
+
+fn is_of_backends_connection(name: &HeaderName) -> bool {
+    matches!(name.as_str(), "connection" | "upgrade" | "transfer-encoding" | "keep-alive" | "proxy-connection")
 }
 
 fn remove_named(headers: &mut HeaderMap) {
@@ -195,7 +217,6 @@ fn remove_named(headers: &mut HeaderMap) {
         let tokens = value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
         named.extend(tokens.filter_map(|token| HeaderName::from_bytes(token).ok()).filter(|name| !is_framing(name)));
     }
-    headers.remove(header::CONNECTION);
     for name in named {
         headers.remove(name);
     }

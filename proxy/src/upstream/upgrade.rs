@@ -46,8 +46,9 @@ impl Upgrade {
             let protocol = protocol.map_err(|_| Failure::BadRequest("invalid :protocol"))?;
             return Ok(Some(Self { client, protocol, extended: Some(websocket_key()) }));
         }
+        let Some(client) = client else { return Ok(None) };
         let wanted = parts.headers.get(header::UPGRADE).filter(|protocol| !is_http(protocol)).cloned();
-        Ok(client.zip(wanted).map(|(client, protocol)| Self { client, protocol, extended: None }))
+        Ok(wanted.map(|protocol| Self { client, protocol, extended: None }))
     }
 
     /// Writes the wish into the head that the backend gets.

@@ -3,6 +3,7 @@
 use std::{cell::Cell, convert::Infallible, future::poll_fn, net::SocketAddr, pin::pin, rc::Rc, sync::Arc};
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use http::{StatusCode, Version, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -41,16 +42,13 @@ where
     let call = service_fn(move |request: http::Request<Incoming>| {
         asked.set(true);
         let upgrade = request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE);
-        // Boxed, because hyper keeps room for one future in each connection, idle ones too.
-        let answer = Box::pin(service(request, connection.clone(), worker.clone()));
         let link = answers.clone();
-        async move {
-            let response = answer.await;
+        service(request, connection.clone(), worker.clone()).map(move |response| {
             if upgrade {
                 link.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
             }
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let mut serving = pin!(builder.serve_connection(io, call).with_upgrades());
     let ended = poll_fn(|cx| {

@@ -3,6 +3,10 @@
 use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 use bytes::BytesMut;
+use futures_util::{
+    FutureExt as _,
+    future::{Either, ready},
+};
 use http::StatusCode;
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -45,17 +49,14 @@ where
     let watch = activity.clone();
     let call = service_fn(move |request: http::Request<Incoming>| {
         let too_many = request.headers().len() > limits.header_count;
-        let (service, connection, worker) = (service.clone(), connection.clone(), worker.clone());
         let asked = watch.ask();
-        async move {
-            let response = if too_many {
-                worker.metrics().limited(Limit::HeaderCount);
-                respond::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-            } else {
-                service(request, connection, worker).await
-            };
-            Ok::<_, Infallible>(response.map(|body| asked.watch(body)))
-        }
+        let answer = if too_many {
+            worker.metrics().limited(Limit::HeaderCount);
+            Either::Left(ready(respond::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)))
+        } else {
+            Either::Right(service(request, connection.clone(), worker.clone()))
+        };
+        answer.map(move |response| Ok::<_, Infallible>(response.map(|body| asked.watch(body))))
     });
     let builder = builder(&observer.shared.settings.limits);
     let mut serving = pin!(builder.serve_connection(TokioIo::new(Begun { early, stream }), call));

@@ -175,7 +175,7 @@ impl World {
             plan: self.worker.plan(),
             rule: Arc::new(rule(self.forward.clone())),
             started: Instant::now(),
-            record: Box::default(),
+            record: access_log::Record::default(),
             response_steps: Vec::new(),
         }
     }
