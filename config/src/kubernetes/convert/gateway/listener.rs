@@ -44,8 +44,6 @@ pub(super) struct Listener<'a> {
     pub(super) kinds: Vec<Kind>,
     /// Whether it is served.
     pub(super) accepted: bool,
-    /// Whether it cannot be told apart from another.
-    pub(super) conflicted: bool,
     /// Hosts of its own that more specific listeners of the Gateway have.
     pub(super) except_hosts: Arc<[HostPattern]>,
 }
@@ -174,7 +172,7 @@ fn one<'a>(index: usize, spec: &'a gateway::Listener, findings: &mut Vec<Finding
     let accepted = findings.len() == before;
     let kinds = protocol.map(|protocol| kinds(spec, protocol, &field, findings)).unwrap_or_default();
     check_namespaces(spec, &field, findings);
-    Listener { spec, index, protocol, host, kinds, accepted, conflicted: false, except_hosts: Arc::default() }
+    Listener { spec, index, protocol, host, kinds, accepted, except_hosts: Arc::default() }
 }
 
 /// The protocol; what keeps the listener from being served is told, and may come beside a known protocol.
@@ -349,7 +347,6 @@ fn refuse_conflicts(all: &mut [Listener<'_>], findings: &mut Vec<Finding>) {
             None
         };
         if let Some((reason, message)) = conflict {
-            listener.conflicted = true;
             listener.accepted = false;
             findings.push(Finding::refused(listener.field(), reason, message));
         }

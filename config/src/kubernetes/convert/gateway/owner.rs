@@ -80,9 +80,6 @@ fn taken_over_parameters(gateway: &Item<Gateway>) -> Option<Finding> {
 
 fn add(listeners: &Listeners<'_>, listener: &Listener<'_>, view: &View<'_>, contribution: &mut Contribution) {
     let (Some(protocol), Some(host)) = (listener.protocol, &listener.host) else { return };
-    if listener.conflicted {
-        return;
-    }
     let certificates = certificates(listeners.gateway, listener, view, &mut contribution.findings);
     let owner = owner(listeners.gateway, listener);
     let created = listeners.gateway.meta.creation_timestamp;
@@ -106,8 +103,8 @@ pub(super) fn owner(gateway: &Item<Gateway>, listener: &Listener<'_>) -> OwnerId
     OwnerId { object: object_id(gateway), section: listener.spec.name.clone() }
 }
 
-/// HTTPS ends TLS; what has no route (yet) and what is refused closes the connection, so that no wider listener takes
-/// it.
+/// HTTPS ends TLS; what has no route (yet) and what is refused, by a conflict too, closes the connection, so that no
+/// wider listener takes it.
 fn action(listener: &Listener<'_>, protocol: Protocol, certificates: &[CertificateId]) -> Option<(SniRank, SniAction)> {
     match protocol {
         Protocol::Http => None,
