@@ -135,8 +135,8 @@ fn authority(
     view: &View<'_>,
 ) -> Result<Arc<[CertificateDer<'static>]>, (&'static str, String)> {
     if (&*reference.group, &*reference.kind) != ("", "ConfigMap") {
-        let message =
-            format!("authorities of kind {} ({}) are not carried; ConfigMap is", reference.kind, reference.group);
+        let kind = reason::kind(&reference.kind, &reference.group);
+        let message = format!("authorities of kind {kind} are not carried; ConfigMap is");
         return Err((reason::INVALID_KIND, message));
     }
     let invalid = |message: String| (reason::INVALID_CA_CERTIFICATE_REF, message);
@@ -198,7 +198,8 @@ fn check_target(
 ) -> Result<(), (&'static str, &'static str, String)> {
     let namespace = &policy.meta.namespace;
     if (&*target.group, &*target.kind) != ("", "Service") {
-        let message = format!("targets of kind {} ({}) are not carried; Service is", target.kind, target.group);
+        let message =
+            format!("targets of kind {} are not carried; Service is", reason::kind(&target.kind, &target.group));
         return Err((".kind", reason::INVALID_KIND, message));
     }
     let Some(service) = view.get::<Service>(namespace, &target.name) else {

@@ -104,7 +104,7 @@ impl Rule<'_> {
     ) -> Result<Port, Finding> {
         let (group, kind) = (reference.group.as_deref().unwrap_or(""), reference.kind.as_deref().unwrap_or("Service"));
         if (group, kind) != ("", "Service") {
-            let message = format!("backends of kind {kind} ({group}) are not carried");
+            let message = format!("backends of kind {} are not carried", reason::kind(kind, group));
             return Err(Finding::refused(format!("{field}.kind"), reason::INVALID_KIND, message));
         }
         if reference.weight.is_some_and(|weight| weight > MOST_WEIGHT) {

@@ -242,7 +242,8 @@ fn one<'a>(
             rewrite(asked, &field, one_prefix).map(|rewrite| Read::Filter(Filter::Rewrite(rewrite)))
         }
         Asked::Extension(reference) if (&*reference.group, &*reference.kind) != ("traefik.io", "Middleware") => {
-            let message = format!("extensions of kind {} ({}) are not carried", reference.kind, reference.group);
+            let kind = reason::kind(&reference.kind, &reference.group);
+            let message = format!("extensions of kind {kind} are not carried");
             Err(Finding::refused(format!("{field}.extensionRef"), reason::INVALID_KIND, message)
                 .remedy("only a Middleware of traefik.io is carried"))
         }

@@ -169,7 +169,10 @@ fn certificate_problem(
     let (group, kind) = (reference.group.as_deref().unwrap_or(""), reference.kind.as_deref().unwrap_or("Secret"));
     if (group, kind) != ("", "Secret") {
         return Some(CertificateProblem {
-            finding: (reason::INVALID_CERTIFICATE_REF, format!("{kind} {group} is no kind of certificate")),
+            finding: (
+                reason::INVALID_CERTIFICATE_REF,
+                format!("{} is no kind of certificate", reason::kind(kind, group)),
+            ),
             remedy: "name a Secret of type kubernetes.io/tls".to_owned(),
             usable: false,
         });

@@ -1,4 +1,4 @@
-//! Reasons as the Gateway API spells them; those that it has no word for are marked.
+//! Reasons as the Gateway API spells them; those that it has no word for are marked. And how messages name a kind.
 
 /// The value is legal, or at least readable, and not carried.
 pub(in crate::kubernetes::convert) const UNSUPPORTED_VALUE: &str = "UnsupportedValue";
@@ -52,3 +52,8 @@ pub(in crate::kubernetes::convert) const CLASS_NOT_FOUND: &str = "GatewayClassNo
 pub(in crate::kubernetes::convert) const NO_BACKENDS: &str = "NoBackendRefs";
 /// Ours: an entry that an earlier one makes void.
 pub(in crate::kubernetes::convert) const DUPLICATE: &str = "Duplicate";
+
+/// A kind as messages name it: with its group, unless that is the core group.
+pub(in crate::kubernetes::convert) fn kind(kind: &str, group: &str) -> String {
+    if group.is_empty() { kind.to_owned() } else { format!("{kind} ({group})") }
+}
