@@ -23,17 +23,17 @@ pub(super) struct Standing {
     pub(super) created: Option<Timestamp>,
     /// Who is told about a defeat.
     pub(super) object: ObjectId,
-    /// Part of the object.
-    pub(super) section: Arc<str>,
-    /// Sets apart claims of one part.
+    /// Place among the claims of the object.
     pub(super) nth: usize,
+    /// Where the object makes the claim.
+    pub(super) field: Arc<str>,
 }
 
 impl Ord for Standing {
     fn cmp(&self, other: &Self) -> Ordering {
         fn key(standing: &Standing) -> impl Ord + '_ {
-            let Standing { rank, asked, created, object, section, nth } = standing;
-            (*rank, asked, created.is_none(), *created, (&object.namespace, &object.name, &object.kind), section, *nth)
+            let Standing { rank, asked, created, object, nth, field } = standing;
+            (*rank, asked, created.is_none(), *created, (&object.namespace, &object.name, &object.kind), *nth, field)
         }
         key(self).cmp(&key(other))
     }
@@ -90,8 +90,11 @@ impl<V: Clone + PartialEq> Contest<V> {
         let before = self.winner.take();
         self.winner = self.claims.first_key_value().map(|(standing, value)| (standing.clone(), value.clone()));
         let winner = self.winner.as_ref().map(|(standing, value)| (standing, value));
-        for standing in std::mem::take(&mut self.touched) {
-            tell(&standing, self.claims.get(&standing), winner);
+        // Who has withdrawn first: a claim that only changed its standing must have the last word on its object.
+        let touched = std::mem::take(&mut self.touched);
+        let (there, gone): (Vec<_>, Vec<_>) = touched.iter().partition(|standing| self.claims.contains_key(standing));
+        for standing in gone.into_iter().chain(there) {
+            tell(standing, self.claims.get(standing), winner);
         }
         if before != self.winner {
             self.claims.iter().for_each(|(standing, value)| tell(standing, Some(value), winner));

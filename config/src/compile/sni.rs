@@ -10,7 +10,7 @@ use super::{
     verdicts::{Source, Verdicts},
 };
 use crate::{
-    kubernetes::convert::{self, EntryPoint, SniClaim, SniRank},
+    kubernetes::convert::{EntryPoint, SniClaim, SniRank},
     model::{host::HostPattern, id::ObjectId},
     report::Finding,
     snapshot::{OwnerId, SniAction, SniEntry, SniTable, SocketKey, Transport},
@@ -35,7 +35,8 @@ impl SniTables {
             let owner = OwnerId { object: object.clone(), section: "".into() };
             let (rank, action) = (SniRank::EntryPoint, SniAction::Terminate(Arc::default()));
             let (pattern, asked) = (HostPattern::Any, HostPattern::Any);
-            let claim = SniClaim { socket: entry.socket, pattern, asked, rank, owner, created: None, action };
+            let field = Arc::default();
+            let claim = SniClaim { socket: entry.socket, pattern, asked, rank, owner, created: None, action, field };
             tables.replace(&object, &[], &[claim]);
         }
         tables
@@ -75,7 +76,7 @@ impl SniTables {
     fn settle_cell(&mut self, cell: &Cell, verdicts: &mut Verdicts) -> bool {
         let Some(contest) = self.contests.get_mut(cell) else { return false };
         let changed = contest.settle(|standing, claim, winner| {
-            let source = Source::Sni(cell.0, cell.1.clone(), standing.section.clone(), standing.nth);
+            let source = Source::Sni(cell.0, cell.1.clone(), standing.nth);
             let finding = claim.zip(winner).and_then(|(claim, winner)| defeat(&cell.1, standing, claim, winner));
             verdicts.tell(&standing.object, source, finding.into_iter().collect());
         });
@@ -99,14 +100,13 @@ impl SniTables {
 }
 
 fn standing(object: &ObjectId, claim: &SniClaim, nth: usize) -> Standing {
-    let section = claim.owner.section.clone();
     Standing {
         rank: claim.rank,
         asked: claim.asked.clone(),
         created: claim.created,
         object: object.clone(),
-        section,
         nth,
+        field: claim.field.clone(),
     }
 }
 
@@ -120,7 +120,7 @@ fn defeat(
     let (first, (_, action)) = winner;
     (standing.rank == SniRank::Named && claim.1 != *action).then(|| {
         Finding::warning(
-            convert::section_field(&standing.object, &standing.section),
+            &*standing.field,
             "HostnameConflict",
             format!("TLS for {pattern} is already decided by {}", first.object),
         )

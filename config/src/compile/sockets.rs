@@ -10,7 +10,7 @@ use super::{
     verdicts::{Source, Verdicts},
 };
 use crate::{
-    kubernetes::convert::{self, EntryPoint, SniRank, SocketClaim},
+    kubernetes::convert::{EntryPoint, SniRank, SocketClaim},
     model::{host::HostPattern, id::ObjectId},
     report::Finding,
     snapshot::{SocketKey, Transport},
@@ -68,7 +68,7 @@ impl Sockets {
             let entry = self.entry_points.get(&socket);
             let Some(contest) = self.contests.get_mut(&socket) else { continue };
             let moved = contest.settle(|standing, claim, winner| {
-                let source = Source::Socket(socket, standing.section.clone(), standing.nth);
+                let source = Source::Socket(socket, standing.nth);
                 let finding = claim.and_then(|transport| conflict(socket, standing, *transport, entry, winner));
                 verdicts.tell(&standing.object, source, finding.into_iter().collect());
             });
@@ -89,14 +89,13 @@ impl Sockets {
 }
 
 fn standing(object: &ObjectId, claim: &SocketClaim, nth: usize) -> Standing {
-    let section = claim.owner.section.clone();
     Standing {
         rank: SniRank::Named,
         asked: HostPattern::Any,
         created: claim.created,
         object: object.clone(),
-        section,
         nth,
+        field: claim.field.clone(),
     }
 }
 
@@ -115,7 +114,7 @@ fn conflict(
     let name = |transport| if transport == Transport::Tls { "TLS" } else { "plain HTTP" };
     (spoken != transport).then(|| {
         Finding::refused(
-            convert::section_field(&standing.object, &standing.section),
+            &*standing.field,
             "ProtocolConflict",
             format!("wants {} on {socket}, where {holder} has {}", name(transport), name(spoken)),
         )

@@ -16,7 +16,7 @@ use crate::{
         object::{Kind, Meta, Object},
         store::{Change, Key},
     },
-    model::host::HostPattern,
+    model::{host::HostPattern, id::ObjectId},
     report::{Finding, Severity},
     snapshot::{Snapshot, SocketKey, Transport},
 };
@@ -360,6 +360,27 @@ fn an_entry_point_keeps_its_transport_and_the_gateway_that_wants_another_is_told
     assert_eq!(output.snapshot.listeners[&WEB].transport, Transport::Plain);
     let reasons = output.report.objects[&id].findings.iter().map(|finding| finding.reason);
     assert!(reasons.into_iter().any(|reason| reason == "ProtocolConflict"), "{:?}", output.report.objects[&id]);
+}
+
+#[test]
+fn a_loser_that_only_changes_its_age_is_still_told() {
+    let claim = |name: &str, created: &str, secret: &str| {
+        let tls = json!([{"hosts": ["a.example.com"], "secretName": secret}]);
+        let meta = json!({"creationTimestamp": created});
+        set(object(Kind::Ingress, "default", name, meta, json!({"spec": {"tls": tls}})))
+    };
+    let mut compiler = Compiler::new(settings());
+    compiler.apply(vec![
+        set(secret("default", "one", 0)),
+        set(secret("default", "two", 1)),
+        claim("old", "2026-01-01T00:00:00Z", "one"),
+        claim("young", "2026-05-01T00:00:00Z", "two"),
+    ]);
+    let output = compiler.apply(vec![claim("young", "2026-03-01T00:00:00Z", "two")]);
+    let young = ObjectId { kind: "Ingress".into(), namespace: "default".into(), name: "young".into() };
+    let told: Vec<_> =
+        output.report.objects[&young].findings.iter().map(|found| (found.reason, &*found.field)).collect();
+    assert_eq!(told, [("HostnameConflict", "spec.tls[0].hosts[0]")]);
 }
 
 #[test]

@@ -21,10 +21,10 @@ pub(super) enum Source {
     Unit(Unit),
     /// Between rules of one place.
     Rules(Place),
-    /// Between claims on a socket: section and number of the claim.
-    Socket(SocketKey, Arc<str>, usize),
-    /// Between claims on an SNI pattern: section and number of the claim.
-    Sni(SocketKey, HostPattern, Arc<str>, usize),
+    /// Between claims on a socket: number of the object's claim.
+    Socket(SocketKey, usize),
+    /// Between claims on an SNI pattern: number of the object's claim.
+    Sni(SocketKey, HostPattern, usize),
 }
 
 /// What there is to say of each object.

@@ -45,15 +45,6 @@ pub fn certificate_object(id: &CertificateId) -> ObjectId {
     ObjectId { kind: Kind::Secret.shared(), namespace: namespace.into(), name: name.into() }
 }
 
-/// The field that a part of an object is written in.
-pub fn section_field(object: &ObjectId, section: &str) -> String {
-    match &*object.kind {
-        _ if section.is_empty() => String::new(),
-        "Gateway" => format!("spec.listeners[{section}]"),
-        _ => section.to_owned(),
-    }
-}
-
 /// The field that a rule's match is written in.
 pub fn match_field(rule: &Rule) -> String {
     let (of_rule, of_match) = (rule.source.rule_index, rule.match_index);

@@ -10,9 +10,7 @@ pub mod middleware;
 pub mod secret;
 pub mod service;
 
-pub use dispatch::{
-    certificate, certificate_object, cluster, match_field, middleware, object, own_names, section_field,
-};
+pub use dispatch::{certificate, certificate_object, cluster, match_field, middleware, object, own_names};
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -128,6 +126,8 @@ pub struct SocketClaim {
     pub owner: OwnerId,
     /// Since when: the older claim wins.
     pub created: Option<Timestamp>,
+    /// Where the object asks, for findings.
+    pub field: Arc<str>,
 }
 
 /// An SNI entry that an object asks for. Several on one pattern: the higher rank wins, then the more specific
@@ -150,6 +150,8 @@ pub struct SniClaim {
     pub created: Option<Timestamp>,
     /// What happens.
     pub action: SniAction,
+    /// Where the object asks, for findings.
+    pub field: Arc<str>,
 }
 
 /// How explicitly an SNI pattern was asked for, the strongest first.

@@ -119,9 +119,10 @@ pub fn own_names(id: &CertificateId, view: &View<'_>, settings: &Settings) -> Co
     let Ok(certificate) = certificate_of(item) else { return Contribution::default() };
     let owner = OwnerId { object: object_id(&**item), section: Arc::default() };
     let candidates: Arc<[CertificateId]> = [id.clone()].into();
+    let field: Arc<str> = format!("data[{CHAIN}]").into();
     let entry_points = settings.entry_points.iter().filter(|entry| entry.transport == Transport::Tls);
     let claims = entry_points.flat_map(|entry| {
-        let (owner, candidates) = (&owner, &candidates);
+        let (owner, candidates, field) = (&owner, &candidates, &field);
         certificate.names.iter().map(move |name| SniClaim {
             socket: entry.socket,
             pattern: name.clone(),
@@ -130,6 +131,7 @@ pub fn own_names(id: &CertificateId, view: &View<'_>, settings: &Settings) -> Co
             owner: owner.clone(),
             created: item.meta.creation_timestamp,
             action: SniAction::Terminate(candidates.clone()),
+            field: field.clone(),
         })
     });
     Contribution { sni: claims.collect(), ..Contribution::default() }

@@ -51,6 +51,8 @@ pub(super) struct Attachment {
     pub(super) host: HostPattern,
     /// The route's own hostname.
     pub(super) route_host: HostPattern,
+    /// Its index in `spec.hostnames`; none where the route has none.
+    pub(super) hostname: Option<usize>,
     /// Hosts that more specific listeners have.
     pub(super) except_hosts: Arc<[HostPattern]>,
     /// Why the Gateway's routes are closed, if they are.
@@ -309,6 +311,7 @@ impl<'v> Request<'_, 'v> {
                     protocol,
                     host: both.clone(),
                     route_host: route_host.clone(),
+                    hostname: *index,
                     except_hosts: listener.except_hosts.clone(),
                     closed: listeners.closed.clone(),
                     certificates: certificates.clone(),

@@ -83,14 +83,16 @@ fn add(listeners: &Listeners<'_>, listener: &Listener<'_>, view: &View<'_>, cont
     let certificates = certificates(listeners.gateway, listener, view, &mut contribution.findings);
     let owner = owner(listeners.gateway, listener);
     let created = listeners.gateway.meta.creation_timestamp;
+    let field: Arc<str> = listener.field().into();
     for socket in listener.sockets(&listeners.addresses) {
         if listener.accepted && contribution.sockets.iter().all(|claim| claim.socket != socket) {
             let transport = protocol.transport();
-            contribution.sockets.push(SocketClaim { socket, transport, owner: owner.clone(), created });
+            let (owner, field) = (owner.clone(), field.clone());
+            contribution.sockets.push(SocketClaim { socket, transport, owner, created, field });
         }
         if let Some((rank, action)) = action(listener, protocol, &certificates) {
-            let (pattern, asked, owner) = (host.clone(), host.clone(), owner.clone());
-            contribution.sni.push(SniClaim { socket, pattern, asked, rank, owner, created, action });
+            let (pattern, asked, owner, field) = (host.clone(), host.clone(), owner.clone(), field.clone());
+            contribution.sni.push(SniClaim { socket, pattern, asked, rank, owner, created, action, field });
         }
     }
     if listener.accepted {

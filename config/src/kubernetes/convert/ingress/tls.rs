@@ -68,9 +68,10 @@ fn claim(
                 continue;
             }
         };
+        let field: Arc<str> = field.into();
         if !names.iter().any(|name| name.contains(&pattern)) {
             let message = format!("the certificate in Secret {id} is not for {pattern}: clients will refuse it");
-            contribution.findings.push(Finding::warning(field, "CertificateHostMismatch", message));
+            contribution.findings.push(Finding::warning(&*field, "CertificateHostMismatch", message));
         }
         let entry_points = router.entry_points.iter().filter(|entry| entry.transport == Transport::Tls);
         contribution.sni.extend(entry_points.map(|entry| SniClaim {
@@ -81,6 +82,7 @@ fn claim(
             owner: secret::owner(id),
             created: item.meta.creation_timestamp,
             action: SniAction::Terminate(candidates.clone()),
+            field: field.clone(),
         }));
     }
 }
