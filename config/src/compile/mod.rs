@@ -28,7 +28,7 @@ use self::{
     rules::RuleTables,
     slots::Slots,
     sni::SniTables,
-    sockets::Sockets,
+    sockets::{Settled, Sockets},
     unit::{Asks, Unit, Units},
     verdicts::{Source, Verdicts},
 };
@@ -179,28 +179,35 @@ impl Compiler {
     fn settle(&mut self, mut dirty: BTreeSet<Unit>) -> Output {
         let mut changed = Changed::default();
         let mut recomputed = 0;
-        while let Some(unit) = dirty.pop_first() {
-            recomputed += usize::from(self.recompute(&unit, &mut dirty, &mut changed));
+        loop {
+            while let Some(unit) = dirty.pop_first() {
+                recomputed += usize::from(self.recompute(&unit, &mut dirty, &mut changed));
+            }
+            // Who asks for a holder claims no socket, so this comes to an end.
+            let Settled { sockets, reads } = self.sockets.settle(&mut self.verdicts);
+            changed.sockets.extend(sockets);
+            dirty.extend(reads.iter().flat_map(|read| self.readers.of(read)).cloned());
+            if dirty.is_empty() {
+                break;
+            }
         }
-        changed.sockets = self.settle_listeners();
+        self.settle_listeners(&mut changed.sockets);
         self.verdicts.write(&mut self.report);
         Output { snapshot: Arc::new(self.snapshot.clone()), report: Arc::new(self.report.clone()), changed, recomputed }
     }
 
-    /// Brings the listeners up to date with the tables; returns those that changed.
-    fn settle_listeners(&mut self) -> BTreeSet<SocketKey> {
+    /// Brings the listeners up to date with the tables; adds those that change to `changed`.
+    fn settle_listeners(&mut self, changed: &mut BTreeSet<SocketKey>) {
         let mut tables = self.rules.settle(&mut self.verdicts);
         tables.extend(self.sni.settle(&mut self.verdicts));
-        let mut changed = self.sockets.settle(&mut self.verdicts);
         let served = |(socket, transport): &(SocketKey, Transport)| self.sockets.transport(*socket) == Some(*transport);
         changed.extend(tables.into_iter().filter(served).map(|(socket, _)| socket));
-        for socket in &changed {
+        for socket in changed.iter() {
             match self.listener(*socket) {
                 Some(listener) => drop(self.snapshot.listeners.insert(*socket, Arc::new(listener))),
                 None => drop(self.snapshot.listeners.remove(socket)),
             }
         }
-        changed
     }
 
     fn listener(&self, socket: SocketKey) -> Option<Listener> {
@@ -216,7 +223,7 @@ impl Compiler {
 
     /// Asks `unit` again, or drops it if it has gone. Says whether it was asked.
     fn recompute(&mut self, unit: &Unit, dirty: &mut BTreeSet<Unit>, changed: &mut Changed) -> bool {
-        let view = View::new(&self.store);
+        let view = View::new(&self.store, self.sockets.holders());
         let wanted = !unit.is_slot() || self.slots.is_wanted(unit);
         let answer = if wanted { unit.ask(&self.store, &view, &self.settings) } else { None };
         let asked = answer.is_some();

@@ -81,10 +81,11 @@ impl RuleTables {
 
 impl Edit {
     /// A stable sort: rules that are equal in order are of one object, and all of them are removed and added together.
+    /// A unit that is asked twice in one batch removes what it added.
     fn apply(self, before: &[Arc<Rule>]) -> Vec<Arc<Rule>> {
         let removed: HashSet<*const Rule> = self.removed.iter().map(Arc::as_ptr).collect();
-        let kept = before.iter().filter(|rule| !removed.contains(&Arc::as_ptr(rule))).cloned();
-        let mut after: Vec<_> = kept.chain(self.added).collect();
+        let kept = before.iter().chain(&self.added).filter(|rule| !removed.contains(&Arc::as_ptr(rule)));
+        let mut after: Vec<_> = kept.cloned().collect();
         after.sort();
         after.dedup();
         after

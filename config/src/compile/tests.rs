@@ -227,7 +227,7 @@ mod random {
     }
 
     fn any_gateway(namespace: &str, name: &str, meta: Value, [x, y, z]: [usize; 3], flag: bool) -> Object {
-        let port = [80, 443, 8080][x % 3];
+        let port = [80, 443, 8080, 8080][x % 4];
         let protocol = if flag { "HTTP" } else { "HTTPS" };
         let from = if z > 2 { "All" } else { "Same" };
         let mut listener = json!({
@@ -360,6 +360,42 @@ fn an_entry_point_keeps_its_transport_and_the_gateway_that_wants_another_is_told
     assert_eq!(output.snapshot.listeners[&WEB].transport, Transport::Plain);
     let reasons = output.report.objects[&id].findings.iter().map(|finding| finding.reason);
     assert!(reasons.into_iter().any(|reason| reason == "ProtocolConflict"), "{:?}", output.report.objects[&id]);
+}
+
+#[test]
+fn routes_follow_what_becomes_of_the_socket_of_their_listener() {
+    let class = json!({"spec": {"controllerName": "postern.dev/gateway"}});
+    let gateway = |name: &str, created: &str, listener: Value| {
+        let spec = json!({"spec": {"gatewayClassName": "g", "listeners": [listener]}});
+        object(Kind::Gateway, "default", name, json!({"creationTimestamp": created}), spec)
+    };
+    let tls = json!({"name": "tls", "port": 8080, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "t"}]}});
+    let plain = gateway("plain", "2026-01-01T00:00:00Z", json!({"name": "http", "port": 8080, "protocol": "HTTP"}));
+    let route = |name: &str, parent: &str| {
+        let spec = json!({"parentRefs": [{"name": parent}], "rules": [{"backendRefs": [{"name": "s", "port": 80}]}]});
+        set(object(Kind::HttpRoute, "default", name, json!({}), json!({"spec": spec})))
+    };
+    let mut compiler = Compiler::new(settings());
+    compiler.apply(vec![
+        set(object(Kind::GatewayClass, "", "g", json!({}), class)),
+        set(service("default", "s")),
+        set(secret("default", "t", 0)),
+        set(gateway("secure", "2026-02-01T00:00:00Z", tls)),
+        route("on-secure", "secure"),
+        route("on-plain", "plain"),
+    ]);
+    let reasons = |output: &Output, name: &str| {
+        let id = ObjectId { kind: "HTTPRoute".into(), namespace: "default".into(), name: name.into() };
+        output.report.objects[&id].findings.iter().map(|finding| finding.reason).collect::<Vec<_>>()
+    };
+    let taken = compiler.apply(vec![set(plain.clone())]);
+    assert_eq!(reasons(&taken, "on-secure"), ["NoMatchingParent"]);
+    assert_eq!(reasons(&taken, "on-plain"), [""; 0]);
+    assert_eq!(taken.recomputed, 4, "the Gateway, the route that names it, and both once the socket is settled");
+    let back = compiler.apply(vec![Change::Remove(Key::of(&plain))]);
+    assert_eq!(reasons(&back, "on-secure"), [""; 0]);
+    assert_eq!(reasons(&back, "on-plain"), ["NoMatchingParent"]);
+    assert_eq!(back.recomputed, 2, "the two routes");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Read access to the objects at hand that remembers what was asked, so that the asker can be asked again when an
 //! answer may have changed. Absence is an answer too.
 
-use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 
@@ -13,7 +17,10 @@ use super::{
     object::{Item, Kind, Object, Resource, core::Secret, discovery::EndpointSlice},
     store::{Key, Store},
 };
-use crate::model::host::HostPattern;
+use crate::{
+    model::host::HostPattern,
+    snapshot::{SocketKey, Transport},
+};
 
 /// One question that was asked.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,21 +33,36 @@ pub enum Read {
     Endpoints(Arc<str>, Arc<str>),
     /// Which names the certificate in this Secret (namespace, name) has, if it is one; renewals change nothing.
     CertificateNames(Arc<str>, Arc<str>),
+    /// Who keeps this transport from this socket.
+    Socket(SocketKey, Transport),
     /// The time.
     Now,
+}
+
+/// Who has each socket: decided between all who claim it, so no single object can tell.
+pub type Holders = BTreeMap<SocketKey, Holder>;
+
+/// Who has a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// What is spoken there.
+    pub transport: Transport,
+    /// Its name in messages.
+    pub name: Arc<str>,
 }
 
 /// A store, and what was read of it.
 #[derive(Debug)]
 pub struct View<'a> {
     store: &'a Store,
+    holders: &'a Holders,
     reads: RefCell<BTreeSet<Read>>,
 }
 
 impl<'a> View<'a> {
     /// A view that nothing was read through yet.
-    pub fn new(store: &'a Store) -> Self {
-        Self { store, reads: RefCell::default() }
+    pub fn new(store: &'a Store, holders: &'a Holders) -> Self {
+        Self { store, holders, reads: RefCell::default() }
     }
 
     /// One object.
@@ -78,6 +100,13 @@ impl<'a> View<'a> {
         certificate_names(self.store.get(&key)?)
     }
 
+    /// Who has `socket` and speaks something else than `transport` there, if anybody does. Only those may ask who claim
+    /// no socket themselves: their answer must not change what they asked about.
+    pub fn opponent(&self, socket: SocketKey, transport: Transport) -> Option<&'a Holder> {
+        self.reads.borrow_mut().insert(Read::Socket(socket, transport));
+        opponent(self.holders.get(&socket), transport)
+    }
+
     /// The time at which certificates are judged.
     pub fn now(&self, settings: &Settings) -> Timestamp {
         self.reads.borrow_mut().insert(Read::Now);
@@ -88,6 +117,11 @@ impl<'a> View<'a> {
     pub fn into_reads(self) -> BTreeSet<Read> {
         self.reads.into_inner()
     }
+}
+
+/// `holder`, if it speaks something else than `transport`.
+pub fn opponent(holder: Option<&Holder>, transport: Transport) -> Option<&Holder> {
+    holder.filter(|holder| holder.transport != transport)
 }
 
 /// What [`View::certificate_names`] says of a Secret.

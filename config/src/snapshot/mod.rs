@@ -76,6 +76,16 @@ pub enum Transport {
     Tls,
 }
 
+impl Transport {
+    /// What is spoken, in messages.
+    pub fn spoken(self) -> &'static str {
+        match self {
+            Self::Plain => "plain HTTP",
+            Self::Tls => "TLS",
+        }
+    }
+}
+
 /// Who owns an SNI entry or a claim on a socket: an object and the part of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerId {
@@ -83,6 +93,16 @@ pub struct OwnerId {
     pub object: ObjectId,
     /// Its part (a listener's name), or empty.
     pub section: Arc<str>,
+}
+
+impl fmt::Display for OwnerId {
+    /// `listener LISTENER of Gateway NAMESPACE/NAME`, for messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.section.is_empty() {
+            write!(f, "listener {} of ", self.section)?;
+        }
+        self.object.fmt(f)
+    }
 }
 
 /// What a rule is looked up by: the request after it has been normalised once.

@@ -10,7 +10,7 @@ use postern_config::{
         convert::{Settings as ConvertSettings, middleware::convert},
         object::{Item, Kind, Meta, Object, traefik},
         store::Store,
-        view::View,
+        view::{Holders, View},
     },
     model::{
         id::{MiddlewareId, ObjectId},
@@ -60,7 +60,8 @@ fn built(yaml: &str, others: Vec<Object>, live: &Live) -> Middleware {
         store.insert(object);
     }
     let settings = ConvertSettings::for_files(Timestamp::UNIX_EPOCH);
-    let view = View::new(&store);
+    let holders = Holders::default();
+    let view = View::new(&store, &holders);
     let item: &Arc<Item<traefik::Middleware>> = view.get("default", "m").expect("it was inserted");
     let (slot, _, _) = convert(item, &view, &settings);
     match Slot::build(&MiddlewareId::new("default/m"), &slot, live) {

@@ -17,7 +17,7 @@ use crate::{
             core::Namespace,
             gateway::{DefaultScope, FromNamespaces, Gateway, ParentRef},
         },
-        view::View,
+        view::{Holder, View},
     },
     model::{host::HostPattern, id::CertificateId},
     report::Finding,
@@ -68,10 +68,25 @@ pub(super) struct Attached {
     pub(super) places: Vec<Attachment>,
     /// The listeners.
     pub(super) owners: Vec<OwnerId>,
+    /// Listeners of `places` whose socket somebody else has.
+    lost: Vec<Lost>,
     /// What is wrong.
     pub(super) findings: Vec<Finding>,
     /// Whether the route is none of our business: every parent is another controller's.
     pub(super) foreign: bool,
+}
+
+/// A listener that cannot be served on a socket.
+#[derive(PartialEq)]
+struct Lost {
+    /// The reference that leads there.
+    field: String,
+    /// The listener.
+    listener: OwnerId,
+    /// The socket.
+    socket: SocketKey,
+    /// Who has it.
+    holder: Holder,
 }
 
 /// Attaches `guest` wherever it asks for and is let in.
@@ -91,6 +106,7 @@ pub(super) fn attach(guest: &Guest<'_>, view: &View<'_>, settings: &Settings) ->
     }
     attached.foreign = foreign > 0 && foreign == guest.parents.len();
     tell_about_parents(guest, &mut attached);
+    give_up_lost(&mut attached, view);
     if !attached.owners.is_empty() {
         tell_unused(guest, &hosts, &used, &mut attached.findings);
     }
@@ -127,6 +143,18 @@ fn tell_about_parents(guest: &Guest<'_>, attached: &mut Attached) {
             reason::NOT_OURS,
             "every parent belongs to another controller",
         ));
+    }
+}
+
+/// Gives up the places of which somebody else has the socket. A route that is served somewhere else is only warned.
+fn give_up_lost(attached: &mut Attached, view: &View<'_>) {
+    attached.places.retain(|place| view.opponent(place.socket, place.protocol.transport()).is_none());
+    let tell = if attached.places.is_empty() { Finding::refused } else { Finding::warning };
+    for Lost { field, listener, socket, holder } in std::mem::take(&mut attached.lost) {
+        let (name, spoken) = (&holder.name, holder.transport.spoken());
+        let message = format!("{listener} is not served on {socket}, where {name} has {spoken}");
+        let finding = tell(field, reason::NO_MATCHING_PARENT, message);
+        attached.findings.push(finding.remedy("attach to another listener, or give that one another port or address"));
     }
 }
 
@@ -296,6 +324,7 @@ impl<'v> Request<'_, 'v> {
     ) {
         let (Some(protocol), Some(host)) = (listener.protocol, &listener.host) else { return };
         let certificates = self.certificates(listeners, listener, protocol);
+        let owner = owner(listeners.gateway, listener);
         let mut matched = false;
         for (index, route_host) in self.hosts {
             let Some(both) = host.intersect(route_host) else { continue };
@@ -306,6 +335,7 @@ impl<'v> Request<'_, 'v> {
                 continue;
             }
             for socket in listener.sockets(&listeners.addresses) {
+                self.note_lost(&owner, socket, protocol, attached);
                 let place = Attachment {
                     socket,
                     protocol,
@@ -321,9 +351,16 @@ impl<'v> Request<'_, 'v> {
                 }
             }
         }
-        let owner = owner(listeners.gateway, listener);
         if matched && !attached.owners.contains(&owner) {
             attached.owners.push(owner);
+        }
+    }
+
+    fn note_lost(&self, listener: &OwnerId, socket: SocketKey, protocol: Protocol, attached: &mut Attached) {
+        let Some(holder) = self.view.opponent(socket, protocol.transport()) else { return };
+        let lost = Lost { field: self.field.to_owned(), listener: listener.clone(), socket, holder: holder.clone() };
+        if !attached.lost.contains(&lost) {
+            attached.lost.push(lost);
         }
     }
 

@@ -85,7 +85,7 @@ fn add(listeners: &Listeners<'_>, listener: &Listener<'_>, view: &View<'_>, cont
     let created = listeners.gateway.meta.creation_timestamp;
     let field: Arc<str> = listener.field().into();
     for socket in listener.sockets(&listeners.addresses) {
-        if listener.accepted && contribution.sockets.iter().all(|claim| claim.socket != socket) {
+        if listener.accepted {
             let transport = protocol.transport();
             let (owner, field) = (owner.clone(), field.clone());
             contribution.sockets.push(SocketClaim { socket, transport, owner, created, field });

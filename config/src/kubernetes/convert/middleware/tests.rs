@@ -10,7 +10,7 @@ use crate::{
         convert::Settings,
         object::{Item, Kind, Meta, Object, traefik},
         store::Store,
-        view::View,
+        view::{Holders, View},
     },
     model::middleware::{
         MiddlewareSlot, Spec,
@@ -48,7 +48,8 @@ fn judge_in(spec: Value, others: Vec<Object>, settings: &Settings) -> (Middlewar
         store.insert(other);
     }
     store.insert(middleware(spec));
-    let view = View::new(&store);
+    let holders = Holders::default();
+    let view = View::new(&store, &holders);
     let item: &Arc<Item<traefik::Middleware>> = view.get("default", "m").expect("it was inserted");
     let (slot, findings, _) = convert(item, &view, settings);
     (slot, findings)
