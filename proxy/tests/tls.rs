@@ -89,6 +89,38 @@ fn world(entries: &[(&str, SniAction)], slots: &[(&str, Option<&[&str]>)]) -> Wo
     World { tls, state: WorkerState::default(), plan: Arc::new(plan), listener, roots: Arc::new(roots) }
 }
 
+impl World {
+    /// Gives the certificate in slot `id` this time of validity.
+    fn valid(mut self, id: &str, not_before: &str, not_after: &str) -> Self {
+        let plan = Arc::get_mut(&mut self.plan).expect("nobody else has the plan yet");
+        let slots = &mut Arc::make_mut(&mut plan.snapshot).certificates;
+        let slot = slots.get_mut(&CertificateId::new(id)).expect("the slot is there");
+        let CertificateSlot::Ready(certificate) = &**slot else { panic!("the slot is not ready") };
+        let certificate = Certificate {
+            chain: certificate.chain.clone(),
+            key: certificate.key.clone_key(),
+            names: certificate.names.clone(),
+            not_before: not_before.parse().expect("a time"),
+            not_after: not_after.parse().expect("a time"),
+        };
+        *slot = Arc::new(CertificateSlot::Ready(Arc::new(certificate)));
+        self
+    }
+
+    /// The slot whose certificate a client that asks for `name` is shown.
+    async fn shown(&self, name: &str) -> String {
+        let (_, client) = self.handshake(Arc::new(self.client_config(&[])), name, whole).await;
+        let client = client.expect("the client trusts the certificate");
+        let leaf = client.peer_certificates().and_then(|chain| chain.first()).expect("a certificate").clone();
+        let is_leaf = |slot: &CertificateSlot| match slot {
+            CertificateSlot::Ready(certificate) => certificate.chain.first() == Some(&leaf),
+            CertificateSlot::Refused { .. } => false,
+        };
+        let mut slots = self.plan.snapshot.certificates.iter();
+        slots.find(|(_, slot)| is_leaf(slot)).map(|(id, _)| id.to_string()).expect("a slot has it")
+    }
+}
+
 fn terminate(ids: &[&str]) -> SniAction {
     SniAction::Terminate(ids.iter().map(|id| CertificateId::new(*id)).collect())
 }
@@ -216,6 +248,27 @@ fn the_certificate_that_names_the_host_is_preferred_and_a_missing_one_skipped() 
             assert_eq!(client.is_ok(), trusted, "{name}: {:?}", client.err());
         }
     });
+}
+
+#[test]
+fn of_certificates_that_name_the_host_one_that_is_valid_now_is_shown() {
+    const PAST: (&str, &str) = ("2001-01-01T00:00:00Z", "2002-01-01T00:00:00Z");
+    const NOW: (&str, &str) = ("2001-01-01T00:00:00Z", "9001-01-01T00:00:00Z");
+    const FUTURE: (&str, &str) = ("9000-01-01T00:00:00Z", "9001-01-01T00:00:00Z");
+    for (first, second, wanted) in [
+        (NOW, NOW, "first"),
+        (PAST, NOW, "second"),
+        (FUTURE, NOW, "second"),
+        (NOW, PAST, "first"),
+        (PAST, FUTURE, "first"),
+    ] {
+        let names: Option<&[&str]> = Some(&["a.example"]);
+        let entries = [("*", terminate(&["other", "first", "second"]))];
+        let world = world(&entries, &[("other", Some(&["b.example"])), ("first", names), ("second", names)])
+            .valid("first", first.0, first.1)
+            .valid("second", second.0, second.1);
+        assert_eq!(run(world.shown("a.example")), wanted, "{first:?} {second:?}");
+    }
 }
 
 #[test]

@@ -33,6 +33,13 @@ pub struct Certificate {
     pub not_after: Timestamp,
 }
 
+impl Certificate {
+    /// Whether clients with the right time take it at `now`.
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.not_before <= now && now <= self.not_after
+    }
+}
+
 impl PartialEq for Certificate {
     fn eq(&self, other: &Self) -> bool {
         self.chain == other.chain && self.key.secret_der() == other.key.secret_der()

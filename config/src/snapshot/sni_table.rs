@@ -32,8 +32,9 @@ pub struct SniEntry {
 /// What happens to a TLS connection.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SniAction {
-    /// TLS ends here and HTTP is served. Candidates in order: the first ready slot whose certificate names the SNI,
-    /// else the first ready slot, else the default certificate.
+    /// TLS ends here and HTTP is served. Candidates in order: of the ready slots those whose certificate names the SNI
+    /// go first, of these the ones that are valid at the moment, then order decides; without any, the default
+    /// certificate is shown.
     Terminate(Arc<[CertificateId]>),
     /// Bytes go to a backend untouched.
     Passthrough(Arc<Forward>),

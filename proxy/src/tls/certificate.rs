@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use postern_config::model::{
     certificate::{Certificate, CertificateSlot},
     id::CertificateId,
@@ -17,17 +18,26 @@ pub fn certified_key(certificate: &Certificate) -> Result<CertifiedKey, rustls::
     Ok(CertifiedKey::new(certificate.chain.clone(), key))
 }
 
-/// The best of `candidates` for `name`: the first ready one that names it, else the first ready one.
-pub(super) fn choose(plan: &Plan, candidates: &[CertificateId], name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-    let ready = || candidates.iter().filter_map(|id| Some((id, plan.certificates.get(id)?)));
-    let naming = name.and_then(|name| ready().find(|(id, _)| names(plan, id, name)));
-    naming.or_else(|| ready().next()).map(|(_, key)| key.clone())
+/// The best of `candidates` for `name`: those that name it first, of these the ones that are valid at `now`, of these
+/// the first.
+pub(super) fn choose(
+    plan: &Plan,
+    candidates: &[CertificateId],
+    name: Option<&str>,
+    now: Timestamp,
+) -> Option<Arc<CertifiedKey>> {
+    let ready = candidates.iter().filter_map(|id| Some((certificate(plan, id)?, plan.certificates.get(id)?)));
+    let best = ready.min_by_key(|(certificate, _)| {
+        let names = name.is_some_and(|name| certificate.names.iter().any(|pattern| pattern.matches(name)));
+        (!names, !certificate.is_valid_at(now))
+    });
+    best.map(|(_, key)| key.clone())
 }
 
-fn names(plan: &Plan, id: &CertificateId, name: &str) -> bool {
-    match plan.snapshot.certificates.get(id).map(|slot| &**slot) {
-        Some(CertificateSlot::Ready(certificate)) => certificate.names.iter().any(|pattern| pattern.matches(name)),
-        _ => false,
+fn certificate<'p>(plan: &'p Plan, id: &CertificateId) -> Option<&'p Certificate> {
+    match &**plan.snapshot.certificates.get(id)? {
+        CertificateSlot::Ready(certificate) => Some(certificate),
+        CertificateSlot::Refused { .. } => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use jiff::Timestamp;
 use postern_config::{
     model::{id::CertificateId, route::Forward},
     snapshot::{Listener, SniAction, SniEntry},
@@ -98,7 +99,7 @@ async fn finish<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let chosen = certificate::choose(plan, candidates, hello.server_name.as_deref());
+    let chosen = certificate::choose(plan, candidates, hello.server_name.as_deref(), Timestamp::now());
     let config = state.config(tls, plan, chosen.unwrap_or_else(|| tls.default_certificate()), inside);
     drop(hello.raw);
     Ok(Box::new(StartHandshake::from_parts(hello.accepted, hello.stream).into_stream(config).await?))
