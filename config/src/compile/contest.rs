@@ -85,8 +85,8 @@ impl<V: Clone + PartialEq> Contest<V> {
     }
 
     /// Decides anew. `tell` hears of each claim whose fate may have changed: the claim (`None`: withdrawn) and the
-    /// winner. Returns whether the winning value changed. Costs what was touched, unless the winner changed.
-    pub(super) fn settle(&mut self, mut tell: impl FnMut(&Standing, Option<&V>, Option<(&Standing, &V)>)) -> bool {
+    /// winner. Costs what was touched, unless the winner changed.
+    pub(super) fn settle(&mut self, mut tell: impl FnMut(&Standing, Option<&V>, Option<(&Standing, &V)>)) {
         let before = self.winner.take();
         self.winner = self.claims.first_key_value().map(|(standing, value)| (standing.clone(), value.clone()));
         let winner = self.winner.as_ref().map(|(standing, value)| (standing, value));
@@ -99,6 +99,5 @@ impl<V: Clone + PartialEq> Contest<V> {
         if before != self.winner {
             self.claims.iter().for_each(|(standing, value)| tell(standing, Some(value), winner));
         }
-        before.map(|(_, value)| value) != self.winner.as_ref().map(|(_, value)| value.clone())
     }
 }

@@ -207,12 +207,9 @@ fn is_misdirected(listener: &Listener, connection: &Connection, host: &str) -> b
     }
 }
 
-/// Listeners (which have a section) stand for themselves; other entries share where the certificates are the same.
+/// Entries are named after a listener, or else after the certificate that ends TLS.
 fn share_connections(a: &SniEntry, b: &SniEntry) -> bool {
-    if !a.owner.section.is_empty() || !b.owner.section.is_empty() {
-        return a.owner == b.owner;
-    }
-    matches!((&a.action, &b.action), (SniAction::Terminate(a), SniAction::Terminate(b)) if a == b)
+    a.owner == b.owner && matches!((&a.action, &b.action), (SniAction::Terminate(_), SniAction::Terminate(_)))
 }
 
 /// The rule's steps, then its outcome.

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use super::view::View;
 use crate::{
     model::{
+        certificate::Certificate,
         host::HostPattern,
         id::{CertificateId, ClusterId, MiddlewareId, ObjectId},
         route::Rule,
@@ -131,7 +132,8 @@ pub struct SocketClaim {
 }
 
 /// An SNI entry that an object asks for. Several on one pattern: the higher rank wins, then the more specific
-/// `asked`, then the older, then the name.
+/// `asked`, then the older, then the name. Certificates of losing Ingresses in the winner's
+/// namespace (in any, where nobody named the host) stand in while the winner's own is not valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SniClaim {
     /// Which socket.
@@ -150,6 +152,9 @@ pub struct SniClaim {
     pub created: Option<Timestamp>,
     /// What happens.
     pub action: SniAction,
+    /// The certificate whose own name it is, in claims of rank [`SniRank::FromCertificate`]: copies of one
+    /// certificate do not compete.
+    pub certificate: Option<Arc<Certificate>>,
     /// Where the object asks, for findings.
     pub field: Arc<str>,
 }

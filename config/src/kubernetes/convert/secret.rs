@@ -131,6 +131,7 @@ pub fn own_names(id: &CertificateId, view: &View<'_>, settings: &Settings) -> Co
             owner: owner.clone(),
             created: item.meta.creation_timestamp,
             action: SniAction::Terminate(candidates.clone()),
+            certificate: Some(certificate.clone()),
             field: field.clone(),
         })
     });
@@ -240,7 +241,10 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<HostPattern> {
 fn validity(certificate: &Certificate, now: Timestamp) -> Option<Finding> {
     let field = format!("data[{CHAIN}]");
     if certificate.not_after < now {
-        let message = format!("the certificate expired on {}; it is served all the same", certificate.not_after);
+        let message = format!(
+            "the certificate expired on {}; it is served all the same where there is no other",
+            certificate.not_after
+        );
         Some(Finding::warning(field, "Expired", message).remedy("renew it"))
     } else if certificate.not_before > now {
         let message = format!("the certificate is valid from {} on only", certificate.not_before);

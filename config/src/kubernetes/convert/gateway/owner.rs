@@ -92,7 +92,8 @@ fn add(listeners: &Listeners<'_>, listener: &Listener<'_>, view: &View<'_>, cont
         }
         if let Some((rank, action)) = action(listener, protocol, &certificates) {
             let (pattern, asked, owner, field) = (host.clone(), host.clone(), owner.clone(), field.clone());
-            contribution.sni.push(SniClaim { socket, pattern, asked, rank, owner, created, action, field });
+            let claim = SniClaim { socket, pattern, asked, rank, owner, created, action, certificate: None, field };
+            contribution.sni.push(claim);
         }
     }
     if listener.accepted {

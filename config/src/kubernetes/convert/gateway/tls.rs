@@ -75,6 +75,7 @@ fn claim(route: &Item<TlsRoute>, place: &Attachment, forward: Arc<Forward>) -> S
             Protocol::TlsTerminate => SniAction::TerminateTcp(place.certificates.clone(), forward),
             _ => SniAction::Passthrough(forward),
         },
+        certificate: None,
         field: match place.hostname {
             Some(index) => format!("spec.hostnames[{index}]").into(),
             None => "spec.hostnames".into(),

@@ -82,6 +82,7 @@ fn claim(
             owner: secret::owner(id),
             created: item.meta.creation_timestamp,
             action: SniAction::Terminate(candidates.clone()),
+            certificate: None,
             field: field.clone(),
         }));
     }
