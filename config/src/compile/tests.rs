@@ -16,7 +16,7 @@ use crate::{
         object::{Kind, Meta, Object},
         store::{Change, Key},
     },
-    model::{host::HostPattern, id::ObjectId},
+    model::{host::HostPattern, id::ObjectId, middleware::MiddlewareSlot},
     report::{Finding, Severity},
     snapshot::{Snapshot, SocketKey, Transport},
 };
@@ -396,6 +396,29 @@ fn routes_follow_what_becomes_of_the_socket_of_their_listener() {
     assert_eq!(reasons(&back, "on-secure"), [""; 0]);
     assert_eq!(reasons(&back, "on-plain"), ["NoMatchingParent"]);
     assert_eq!(back.recomputed, 2, "the two routes");
+}
+
+#[test]
+fn a_middleware_heals_with_all_that_use_it_when_its_auth_service_comes() {
+    let auth = json!({"spec": {"forwardAuth": {"address": "http://auth.default.svc/verify"}}});
+    let middleware = object(Kind::Middleware, "default", "auth", json!({}), auth);
+    let list =
+        json!({"annotations": {"traefik.ingress.kubernetes.io/router.middlewares": "default-auth@kubernetescrd"}});
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    let paths = json!([{"path": "/", "pathType": "Prefix", "backend": backend}]);
+    let spec = json!({"spec": {"rules": [{"host": "a.example.com", "http": {"paths": paths}}]}});
+    let ingress = object(Kind::Ingress, "default", "i", list, spec);
+    let ids = [Key::of(&middleware).id(), Key::of(&ingress).id()];
+    let severities = |output: &Output| ids.clone().map(|id| output.report.objects[&id].worst());
+    let mut compiler = Compiler::new(settings());
+    let closed = compiler.apply(vec![set(service("default", "web")), set(middleware), set(ingress)]);
+    assert_eq!(severities(&closed), [Some(Severity::Refused); 2]);
+    let open = compiler.apply(vec![set(service("default", "auth"))]);
+    assert_eq!(severities(&open), [None; 2]);
+    let slot = &**open.snapshot.middlewares.values().next().expect("the slot is there");
+    assert!(matches!(slot, MiddlewareSlot::Ready(_)), "{slot:?}");
+    let again = compiler.apply(vec![Change::Remove(Key::of(&service("default", "auth")))]);
+    assert_eq!(severities(&again), [Some(Severity::Refused); 2]);
 }
 
 #[test]

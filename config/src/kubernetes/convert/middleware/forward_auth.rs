@@ -8,7 +8,11 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use super::{Result, Site};
 use crate::{
     kubernetes::{
-        convert::{self, slot},
+        convert::{
+            self,
+            service::{self, PortProblem},
+            slot,
+        },
         object::{Item, core::Secret, traefik},
     },
     model::{
@@ -47,6 +51,24 @@ pub(super) fn convert(site: &mut Site<'_, '_>, options: &traefik::ForwardAuth) -
     })))
 }
 
+/// A Service that the address names must be at hand: without it nobody is let in.
+fn existing(site: &Site<'_, '_>, address: &Uri) -> Result<()> {
+    let Some(id) = cluster(address) else { return Ok(()) };
+    let Some(at) = slot::parse_cluster(&id) else { return Ok(()) };
+    service::find(site.view, at.namespace, at.name, at.port).map(|_| ()).map_err(|problem| {
+        let message = match problem {
+            PortProblem::NoService(_) => format!("leads nowhere: {problem}"),
+            _ => format!("leads nowhere: Service {}/{}: {problem}", at.namespace, at.name),
+        };
+        let finding = site.refuse("address", "BackendNotFound", message);
+        finding
+            .remedy(
+                "add the Service, or correct the address; until then the routes that use this middleware are closed",
+            )
+            .into()
+    })
+}
+
 /// The cluster slot of `http://name.namespace.svc[.cluster.local][:port]`.
 pub(super) fn cluster(address: &Uri) -> Option<ClusterId> {
     if address.scheme() != Some(&Scheme::HTTP) {
@@ -68,10 +90,10 @@ fn address(site: &Site<'_, '_>, options: &traefik::ForwardAuth) -> Result<Uri> {
         Some(authority) if known && !authority.host().is_empty() => {
             // The text itself stays out of messages from here on: it may hold a password.
             if authority.as_str().contains('@') {
-                Err(wrong("holds credentials, which are not carried"))
-            } else {
-                Ok(uri)
+                return Err(wrong("holds credentials, which are not carried"));
             }
+            existing(site, &uri)?;
+            Ok(uri)
         }
         _ => Err(wrong("must be an absolute URL that begins with http:// or https://")),
     }
