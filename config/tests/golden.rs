@@ -57,7 +57,6 @@ fn settings(input: &str) -> Settings {
     for name in names {
         match name {
             "allow-external-names" => settings.allow_external_names = true,
-            "allow-cross-namespace" => settings.allow_cross_namespace = true,
             "no-classless-ingress" => settings.serve_classless_ingress = false,
             "no-loopback-endpoints" => settings.allow_loopback_endpoints = false,
             other => panic!("no setting is called {other}"),

@@ -126,7 +126,7 @@ keys! {
         "Whether backends may point at names outside the cluster (ExternalName Services)." =>
         |s, v| { s.policy.allow_external_names = v.flag()?; Ok(()) };
     "policy.allowCrossNamespace" ("true or false", "false")
-        "Whether objects may refer to middlewares of other namespaces." =>
+        "Whether a Middleware's chain may name Middlewares of other namespaces; an Ingress's annotation may in any case." =>
         |s, v| { s.policy.allow_cross_namespace = v.flag()?; Ok(()) };
     "policy.allowLoopbackEndpoints" ("true or false", "true")
         "Whether EndpointSlices may hold loopback addresses: right where the operator writes the files, wrong where tenants do." =>

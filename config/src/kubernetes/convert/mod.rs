@@ -44,7 +44,8 @@ pub struct Settings {
     pub allow_loopback_endpoints: bool,
     /// Whether backends may point at names outside the cluster (Traefik's `allowExternalNameServices`).
     pub allow_external_names: bool,
-    /// Whether objects may refer to middlewares of other namespaces (Traefik's `allowCrossNamespace`).
+    /// Whether Traefik's own kinds (a chain) may refer to middlewares of other namespaces (its `allowCrossNamespace`);
+    /// annotations of an Ingress may in any case.
     pub allow_cross_namespace: bool,
     /// The time at which certificates are judged. Converters ask [`View::now`] instead, so that they are asked again.
     pub now: Timestamp,

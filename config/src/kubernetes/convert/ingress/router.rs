@@ -152,13 +152,13 @@ impl<'i> Reader<'i> {
         };
         let found = splits(name).filter(|(namespace, name)| view.get::<Middleware>(namespace, name).is_some());
         let found: Vec<_> = found.collect();
-        let own = &*self.item.meta.namespace;
         match found.as_slice() {
             [] => {
                 let remedy = "the form is namespace-name@kubernetescrd";
                 self.close("middlewares", "MiddlewareNotFound", format!("there is no Middleware {text:?}"), remedy);
             }
-            [(namespace, name)] if *namespace == own || settings.allow_cross_namespace => {
+            // In any namespace, as in Traefik, whose allowCrossNamespace is about its own kinds alone.
+            [(namespace, name)] => {
                 let item = view.get::<Middleware>(namespace, name);
                 if let Some(reason) = item.and_then(|item| middleware::refusal(item, view, settings)) {
                     let field = annotation::field(&format!("{ROUTER}middlewares"));
@@ -166,11 +166,6 @@ impl<'i> Reader<'i> {
                     self.findings.push(Finding::refused(field, "MiddlewareRefused", message));
                 }
                 return Some(slot::middleware(namespace, name));
-            }
-            [(namespace, name)] => {
-                let message = format!("Middleware {namespace}/{name} is in another namespace");
-                let remedy = format!("put one into namespace {own}, or allow it (allowCrossNamespace)");
-                self.close("middlewares", "CrossNamespace", message, &remedy);
             }
             several => {
                 let names: Vec<_> = several.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
