@@ -1,0 +1,67 @@
+//! Fields of a Gateway that are not carried, and what they cost.
+
+use std::sync::Arc;
+
+use super::{Listener, Protocol};
+use crate::{
+    kubernetes::{
+        convert::gateway::reason,
+        object::gateway::{DefaultScope, FromNamespaces, Gateway},
+    },
+    report::Finding,
+};
+
+/// Fields of the Gateway that are not carried. Returned: why its routes are closed, where serving them without would
+/// change what they mean.
+pub(super) fn of_gateway(gateway: &Gateway, findings: &mut Vec<Finding>) -> Option<Arc<str>> {
+    let spec = &gateway.spec;
+    let mut refuse = |field: &str, message: &str| {
+        findings.push(Finding::refused(field, reason::UNSUPPORTED_VALUE, message));
+    };
+    if let Some(infrastructure) = &spec.infrastructure {
+        if infrastructure.labels.is_some() {
+            refuse("spec.infrastructure.labels", "nothing is made for a Gateway that could carry labels");
+        }
+        if infrastructure.annotations.is_some() {
+            refuse("spec.infrastructure.annotations", "nothing is made for a Gateway that could carry annotations");
+        }
+    }
+    let from = spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref()).and_then(|ns| ns.from);
+    if from.is_some_and(|from| from != FromNamespaces::None) {
+        refuse("spec.allowedListeners", "ListenerSets are not carried; only the Gateway's own listeners are served");
+    }
+    if spec.default_scope == Some(DefaultScope::All) {
+        refuse("spec.defaultScope", "default Gateways are not carried; routes must name this Gateway in parentRefs");
+    }
+    let certificate = spec.tls.as_ref().and_then(|tls| tls.backend.as_ref()).and_then(|tls| tls.client_certificate_ref);
+    certificate.map(|_| {
+        let message = "client certificates towards backends are not carried, so the routes of this Gateway answer 500";
+        refuse("spec.tls.backend.clientCertificateRef", message);
+        message.into()
+    })
+}
+
+/// Client certificates are not asked for yet: what must not be reached without one is not served.
+pub(super) fn refuse_client_validation(gateway: &Gateway, all: &mut [Listener<'_>], findings: &mut Vec<Finding>) {
+    let Some(frontend) = gateway.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref()) else { return };
+    for listener in
+        all.iter_mut().filter(|listener| matches!(listener.protocol, Some(Protocol::Https | Protocol::TlsTerminate)))
+    {
+        let own = frontend.per_port.iter().enumerate().find(|(_, entry)| entry.port == listener.spec.port);
+        let (field, validation) = match own {
+            Some((index, entry)) => (format!("spec.tls.frontend.perPort[{index}].tls.validation"), &entry.tls),
+            None => ("spec.tls.frontend.default.validation".to_owned(), &frontend.default),
+        };
+        if validation.validation.is_some() {
+            listener.accepted = false;
+            findings.push(Finding::refused(
+                field,
+                reason::UNSUPPORTED_VALUE,
+                format!(
+                    "client certificates are not carried, so listener {} is not served without them",
+                    listener.spec.name
+                ),
+            ));
+        }
+    }
+}
