@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     kubernetes::{
-        convert::Settings,
+        convert::{Contribution, Settings},
         object::{
             Item, Kind, Meta,
             core::Namespace,
@@ -65,15 +65,15 @@ pub(super) struct Attachment {
 #[derive(Default)]
 pub(super) struct Attached {
     /// Where the route is served, without duplicates.
-    pub(super) places: Vec<Attachment>,
+    places: Vec<Attachment>,
     /// The listeners.
-    pub(super) owners: Vec<OwnerId>,
+    owners: Vec<OwnerId>,
     /// Listeners of `places` whose socket somebody else has.
     lost: Vec<Lost>,
     /// What is wrong.
-    pub(super) findings: Vec<Finding>,
+    findings: Vec<Finding>,
     /// Whether the route is none of our business: every parent is another controller's.
-    pub(super) foreign: bool,
+    foreign: bool,
 }
 
 /// A listener that cannot be served on a socket.
@@ -87,6 +87,14 @@ struct Lost {
     socket: SocketKey,
     /// Who has it.
     holder: Holder,
+}
+
+impl Attached {
+    /// What there is to say, and the places; none where the route is none of our business.
+    pub(super) fn into_parts(self) -> (Contribution, Option<Vec<Attachment>>) {
+        let contribution = Contribution { findings: self.findings, attached: self.owners, ..Contribution::default() };
+        (contribution, (!self.foreign).then_some(self.places))
+    }
 }
 
 /// Attaches `guest` wherever it asks for and is let in.

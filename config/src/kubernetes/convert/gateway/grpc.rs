@@ -9,13 +9,13 @@ use super::{
     backend,
     filter::{self, Level},
     http_match, reason,
-    rules::{self, Closing, Draft},
+    rules::{self, Closing, Draft, Rules, Written},
 };
 use crate::{
     kubernetes::{
         convert::{Contribution, Settings},
         object::{
-            Item, Kind,
+            Item, Kind, Meta,
             gateway::{GrpcMatch, GrpcMethodMatch, GrpcRoute, GrpcRule, ValueMatchType},
         },
         view::View,
@@ -41,46 +41,45 @@ pub(super) fn convert(route: &Item<GrpcRoute>, view: &View<'_>, settings: &Setti
         hostnames: &spec.hostnames,
         most_hostnames: 16,
     };
-    let attached = attach(&guest, view, settings);
-    let mut contribution =
-        Contribution { findings: attached.findings, attached: attached.owners, ..Contribution::default() };
-    if attached.foreign {
-        return contribution;
-    }
-    let sizes: Vec<_> = spec.rules.iter().map(|rule| (rule.name.as_ref(), rule.matches.len())).collect();
-    let closed = rules::check(&sizes, &mut contribution.findings);
-    let drafts = spec
-        .rules
-        .iter()
-        .enumerate()
-        .map(|(index, rule)| one(route, index, rule, closed.clone(), (view, settings), &mut contribution))
-        .collect();
-    rules::file(route, drafts, &attached.places, CLOSED, &mut contribution);
+    let (mut contribution, places) = attach(&guest, view, settings).into_parts();
+    let Some(places) = places else { return contribution };
+    let rules = Rules { route, places: &places, closed: CLOSED };
+    rules.file(&spec.rules, &mut contribution, |field, rule, closing, contribution| {
+        one(&route.meta, field, rule, closing, (view, settings), contribution)
+    });
     contribution
 }
 
+impl Written for GrpcRule {
+    fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
+    }
+
+    fn matches(&self) -> usize {
+        self.matches.len()
+    }
+}
+
 fn one(
-    route: &Item<GrpcRoute>,
-    index: usize,
+    meta: &Meta,
+    field: String,
     rule: &GrpcRule,
-    closed: Option<Arc<str>>,
+    mut closing: Closing,
     (view, settings): (&View<'_>, &Settings),
     contribution: &mut Contribution,
 ) -> Draft {
-    let field = format!("spec.rules[{index}]");
     let findings = &mut contribution.findings;
-    let mut closing = Closing::new(closed);
     let matches = matches(rule, &field, &mut closing, findings);
-    let filters = filter::read(&rule.filters, &field, Level::Rule(&route.meta.namespace), false, findings);
+    let filters = filter::read(&rule.filters, &field, Level::Rule(&meta.namespace), false, findings);
     closing.also(filters.closed.clone());
-    contribution.middlewares.extend(rules::middlewares(&filters, &route.meta, (view, settings), findings));
+    contribution.middlewares.extend(rules::middlewares(&filters, meta, (view, settings), findings));
     closing.note(check(rule, &field, findings), findings);
     let variant = BTreeMap::from([("protocol", "h2c".to_owned())]);
-    let reader = backend::Rule { kind: Kind::GrpcRoute, meta: &route.meta, field, variant, one_prefix: false };
+    let reader = backend::Rule { kind: Kind::GrpcRoute, meta, field, variant, one_prefix: false };
     let backends = reader.backends(&rule.backend_refs, view, &mut contribution.clusters, findings);
     let forward = Forward { backends, unresolved: CLOSED, timeouts: Timeouts::default(), retry: None };
     let action = Draft::action(closing.reason(), CLOSED, filters.steps, Outcome::Forward(forward));
-    Draft { name: rule.name.clone(), matches, action }
+    Draft { matches, action }
 }
 
 fn check(rule: &GrpcRule, field: &str, findings: &mut Vec<Finding>) -> Result<(), Finding> {

@@ -9,14 +9,14 @@ use super::{
     backend,
     filter::{self, Level},
     http_match, reason,
-    rules::{self, Closing, Draft},
+    rules::{self, Closing, Draft, Rules, Written},
     timeout,
 };
 use crate::{
     kubernetes::{
         convert::{Contribution, Settings},
         object::{
-            Item, Kind,
+            Item, Kind, Meta,
             gateway::{HttpMatch, HttpRoute, HttpRule, PathMatchType},
         },
         view::View,
@@ -41,12 +41,8 @@ pub(super) fn convert(route: &Item<HttpRoute>, view: &View<'_>, settings: &Setti
         hostnames: &spec.hostnames,
         most_hostnames: 16,
     };
-    let attached = attach(&guest, view, settings);
-    let mut contribution =
-        Contribution { findings: attached.findings, attached: attached.owners, ..Contribution::default() };
-    if attached.foreign {
-        return contribution;
-    }
+    let (mut contribution, places) = attach(&guest, view, settings).into_parts();
+    let Some(places) = places else { return contribution };
     // A route without rules has one for every path, by the schema's default.
     let default = [HttpRule::default()];
     let rules = spec.rules.as_deref().unwrap_or(&default);
@@ -54,44 +50,48 @@ pub(super) fn convert(route: &Item<HttpRoute>, view: &View<'_>, settings: &Setti
         let message = "a list of rules may not be empty; leave it out for one rule for every path";
         contribution.findings.push(Finding::refused("spec.rules", reason::UNSUPPORTED_VALUE, message));
     }
-    let sizes: Vec<_> = rules.iter().map(|rule| (rule.name.as_ref(), rule.matches.len().max(1))).collect();
-    let closed = rules::check(&sizes, &mut contribution.findings);
-    let drafts = rules
-        .iter()
-        .enumerate()
-        .map(|(index, rule)| one(route, index, rule, closed.clone(), (view, settings), &mut contribution))
-        .collect();
-    rules::file(route, drafts, &attached.places, CLOSED, &mut contribution);
+    Rules { route, places: &places, closed: CLOSED }.file(
+        rules,
+        &mut contribution,
+        |field, rule, closing, contribution| one(&route.meta, field, rule, closing, (view, settings), contribution),
+    );
     contribution
 }
 
+impl Written for HttpRule {
+    fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
+    }
+
+    fn matches(&self) -> usize {
+        self.matches.len().max(1)
+    }
+}
+
 fn one(
-    route: &Item<HttpRoute>,
-    index: usize,
+    meta: &Meta,
+    field: String,
     rule: &HttpRule,
-    closed: Option<Arc<str>>,
+    mut closing: Closing,
     (view, settings): (&View<'_>, &Settings),
     contribution: &mut Contribution,
 ) -> Draft {
-    let field = format!("spec.rules[{index}]");
     let findings = &mut contribution.findings;
-    let mut closing = Closing::new(closed);
     let matches = matches(rule, &field, &mut closing, findings);
     let one_prefix = has_one_prefix(rule);
-    let filters = filter::read(&rule.filters, &field, Level::Rule(&route.meta.namespace), one_prefix, findings);
+    let filters = filter::read(&rule.filters, &field, Level::Rule(&meta.namespace), one_prefix, findings);
     closing.also(filters.closed.clone());
-    contribution.middlewares.extend(rules::middlewares(&filters, &route.meta, (view, settings), findings));
+    contribution.middlewares.extend(rules::middlewares(&filters, meta, (view, settings), findings));
     closing.note(check(rule, &field, filters.redirects, findings), findings);
     let timeouts = rule.timeouts.as_ref().map(|asked| timeout::timeouts(asked, &field)).transpose();
     let timeouts = closing.note(timeouts, findings).flatten().unwrap_or_default();
     let retry = rule.retry.as_ref().map(|asked| timeout::retry(asked, &field)).transpose();
     let retry = closing.note(retry, findings).flatten();
-    let reader =
-        backend::Rule { kind: Kind::HttpRoute, meta: &route.meta, field, variant: BTreeMap::new(), one_prefix };
+    let reader = backend::Rule { kind: Kind::HttpRoute, meta, field, variant: BTreeMap::new(), one_prefix };
     let backends = reader.backends(&rule.backend_refs, view, &mut contribution.clusters, findings);
     let forward = Forward { backends, unresolved: CLOSED, timeouts, retry };
     let action = Draft::action(closing.reason(), CLOSED, filters.steps, Outcome::Forward(forward));
-    Draft { name: rule.name.clone(), matches, action }
+    Draft { matches, action }
 }
 
 /// What a rule as a whole may not be.

@@ -22,8 +22,6 @@ use crate::{
 
 /// One rule of a route, before it is filed.
 pub(super) struct Draft {
-    /// `name` of the rule.
-    pub(super) name: Option<Arc<str>>,
     /// Its matches, each with its index.
     pub(super) matches: Vec<(u32, PathPattern, Predicates)>,
     /// What happens.
@@ -44,22 +42,43 @@ fn close(reason: Arc<str>, status: StatusCode) -> Action {
     Action { steps: Vec::new(), outcome: Outcome::Closed { status, reason } }
 }
 
-/// Files `drafts` at `places`. `status` is what closed rules answer.
-pub(super) fn file<T: Resource>(
-    item: &Item<T>,
-    drafts: Vec<Draft>,
-    places: &[Attachment],
-    status: StatusCode,
-    contribution: &mut Contribution,
-) {
-    for (index, draft) in (0..).zip(drafts) {
-        let source = Arc::new(RuleSource {
-            object: object_id(item),
-            created: item.meta.creation_timestamp,
-            rule_index: index,
-            rule_name: draft.name.clone(),
-        });
-        contribution.rules.extend(file_one(&source, &draft, places, status));
+/// A rule as its route writes it, of either kind.
+pub(super) trait Written {
+    /// `name`.
+    fn name(&self) -> Option<&Arc<str>>;
+    /// How many matches it counts as.
+    fn matches(&self) -> usize;
+}
+
+/// A route whose rules are to be filed.
+pub(super) struct Rules<'a, T> {
+    /// The route.
+    pub(super) route: &'a Item<T>,
+    /// Where it is served.
+    pub(super) places: &'a [Attachment],
+    /// What closed rules answer.
+    pub(super) closed: StatusCode,
+}
+
+impl<T: Resource> Rules<'_, T> {
+    /// Reads each of `rules` (with its field, and what closes it already) and files it.
+    pub(super) fn file<R: Written>(
+        &self,
+        rules: &[R],
+        contribution: &mut Contribution,
+        mut read: impl FnMut(String, &R, Closing, &mut Contribution) -> Draft,
+    ) {
+        let closed = check(rules, &mut contribution.findings);
+        for (index, rule) in (0..).zip(rules) {
+            let draft = read(format!("spec.rules[{index}]"), rule, Closing::new(closed.clone()), contribution);
+            let source = Arc::new(RuleSource {
+                object: object_id(self.route),
+                created: self.route.meta.creation_timestamp,
+                rule_index: index,
+                rule_name: rule.name().cloned(),
+            });
+            contribution.rules.extend(file_one(&source, &draft, self.places, self.closed));
+        }
     }
 }
 
@@ -116,26 +135,26 @@ fn spot(place: &Attachment, path: &PathPattern) -> Place {
 }
 
 /// Why a route as a whole is closed: more rules or matches than the API allows, or names that are not unique.
-pub(super) fn check(rules: &[(Option<&Arc<str>>, usize)], findings: &mut Vec<Finding>) -> Option<Arc<str>> {
+fn check<R: Written>(rules: &[R], findings: &mut Vec<Finding>) -> Option<Arc<str>> {
     let finding = problem(rules)?;
     let reason = finding.message.as_str().into();
     findings.push(finding.remedy("until then every rule of the route answers with an error"));
     Some(reason)
 }
 
-fn problem(rules: &[(Option<&Arc<str>>, usize)]) -> Option<Finding> {
+fn problem<R: Written>(rules: &[R]) -> Option<Finding> {
     let refuse = |field: String, message: &str| Some(Finding::refused(field, reason::UNSUPPORTED_VALUE, message));
     if rules.len() > 16 {
         return refuse("spec.rules".to_owned(), "at most 16 rules are allowed");
     }
-    if let Some(index) = rules.iter().position(|(_, matches)| *matches > 64) {
+    if let Some(index) = rules.iter().position(|rule| rule.matches() > 64) {
         return refuse(format!("spec.rules[{index}].matches"), "at most 64 matches are allowed");
     }
-    if rules.iter().map(|(_, matches)| matches).sum::<usize>() > 128 {
+    if rules.iter().map(R::matches).sum::<usize>() > 128 {
         return refuse("spec.rules".to_owned(), "at most 128 matches are allowed in all rules together");
     }
     let mut names = BTreeSet::new();
-    let twice = rules.iter().position(|(name, _)| name.is_some_and(|name| !names.insert(name)));
+    let twice = rules.iter().position(|rule| rule.name().is_some_and(|name| !names.insert(name)));
     twice.and_then(|index| refuse(format!("spec.rules[{index}].name"), "names must be unique within the route"))
 }
 

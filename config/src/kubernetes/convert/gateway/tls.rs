@@ -34,16 +34,12 @@ pub(super) fn convert(route: &Item<TlsRoute>, view: &View<'_>, settings: &Settin
         hostnames: &spec.hostnames,
         most_hostnames: 1024,
     };
-    let attached = attach(&guest, view, settings);
-    let mut contribution =
-        Contribution { findings: attached.findings, attached: attached.owners, ..Contribution::default() };
-    if attached.foreign {
-        return contribution;
-    }
+    let (mut contribution, places) = attach(&guest, view, settings).into_parts();
+    let Some(places) = places else { return contribution };
     // A route is read even where it attaches to nothing, so that what is wrong with it is told.
     let mut passthrough = None;
     let mut terminate = None;
-    for place in &attached.places {
+    for place in &places {
         let ended = place.protocol == Protocol::TlsTerminate;
         let forward = if ended { &mut terminate } else { &mut passthrough };
         let forward =
@@ -51,7 +47,7 @@ pub(super) fn convert(route: &Item<TlsRoute>, view: &View<'_>, settings: &Settin
         contribution.certificates.extend(place.certificates.iter().cloned());
         contribution.sni.push(claim(route, place, forward));
     }
-    if attached.places.is_empty() {
+    if places.is_empty() {
         let mut unused = Contribution::default();
         forward_of(route, false, view, &mut unused);
         contribution.findings.extend(unused.findings);
