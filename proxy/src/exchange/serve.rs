@@ -271,7 +271,41 @@ fn filter_at(rule: &Rule, site: FilterSite) -> Option<&Filter> {
 
 #[cfg(test)]
 mod tests {
+    use postern_config::{
+        model::{
+            host::HostPattern,
+            id::{CertificateId, ObjectId},
+        },
+        snapshot::OwnerId,
+    };
+
     use super::*;
+
+    fn entry(kind: &str, name: &str, section: &str, certificates: &[&str]) -> SniEntry {
+        let object = ObjectId { kind: kind.into(), namespace: "default".into(), name: name.into() };
+        SniEntry {
+            pattern: HostPattern::Any,
+            owner: OwnerId { object, section: section.into() },
+            action: SniAction::Terminate(certificates.iter().map(|id| CertificateId::new(*id)).collect()),
+        }
+    }
+
+    #[test]
+    fn hosts_of_one_certificate_share_connections_whatever_stands_in_for_it() {
+        let alone = entry("Secret", "wild", "", &["wild"]);
+        let helped = entry("Secret", "wild", "", &["wild", "copy"]);
+        let other = entry("Secret", "copy", "", &["copy"]);
+        assert!(share_connections(&alone, &helped));
+        assert!(!share_connections(&helped, &other));
+    }
+
+    #[test]
+    fn listeners_stand_for_themselves_even_with_one_certificate() {
+        let one = entry("Gateway", "edge", "one", &["wild"]);
+        let other = entry("Gateway", "edge", "other", &["wild"]);
+        assert!(share_connections(&one, &one.clone()));
+        assert!(!share_connections(&one, &other));
+    }
 
     /// hyper moves the future of each request to its place, and keeps that room in each connection, idle ones too.
     #[test]
