@@ -32,7 +32,8 @@ impl HostTable {
     /// The entries whose pattern holds `host`, the most specific first.
     fn entries<'s>(&'s self, host: &str) -> impl Iterator<Item = &'s Arc<HostEntry>> {
         let exact = self.exact.get(host);
-        let first = parent(host).filter(|_| !self.one_label.is_empty() || !self.subdomains.is_empty());
+        let wildcards = !self.one_label.is_empty() || !self.subdomains.is_empty();
+        let first = if wildcards { parent(host) } else { None };
         let one = first.and_then(|suffix| self.one_label.get(suffix));
         let deeper = std::iter::successors(first.filter(|_| !self.subdomains.is_empty()), |suffix| parent(suffix))
             .filter_map(|suffix| self.subdomains.get(suffix));

@@ -51,9 +51,23 @@ fn from_field(written: HeaderValue) -> Result<RequestHost, Failure> {
     let Some((name, port)) = split_port(written.as_bytes()) else { return Err(invalid) };
     let name = name.strip_suffix(b".").unwrap_or(name);
     let Ok(name) = std::str::from_utf8(name) else { return Err(invalid) };
-    let mut name: Rc<str> = name.into();
-    Rc::get_mut(&mut name).expect("nobody else has it yet").make_ascii_lowercase();
+    let upper = name.bytes().any(|b| b.is_ascii_uppercase());
+    let name: Rc<str> = if upper { name.to_ascii_lowercase().into() } else { name.into() };
     Ok(RequestHost { written, name, port })
+}
+
+/// What a name or an address may hold; a table, because each byte of each request's host is asked for.
+static FITS: [bool; 256] = fits();
+
+const fn fits() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
+        byte += 1;
+    }
+    table
 }
 
 /// Splits `host[:port]`; `None` where it is neither a registered name nor an IP literal with a fitting port.
@@ -63,10 +77,7 @@ fn split_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
         _ => memchr::memchr(b':', text).unwrap_or(text.len()),
     };
     let (name, rest) = text.split_at(end);
-    if !name
-        .iter()
-        .all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'[' | b']' | b':'))
-    {
+    if !name.iter().all(|b| FITS.get(usize::from(*b)).is_some_and(|fits| *fits)) {
         return None;
     }
     match rest.split_first() {

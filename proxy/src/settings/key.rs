@@ -164,7 +164,7 @@ keys! {
     "limits.responseHeaderBytes" ("bytes, 8KiB to 16MiB", "256KiB")
         "Largest head of a backend's answer." =>
         |s, v| { s.limits.response_header_bytes = v.bytes(8192..=16 << 20)?; Ok(()) };
-    "limits.responseHeaderCount" ("number, 1 to 10000", "200")
+    "limits.responseHeaderCount" ("number, 1 to 10000", "100")
         "Most fields of a backend's answer." =>
         |s, v| { s.limits.response_header_count = v.number(1..=10_000)?; Ok(()) };
     "trust.forwarded" ("list of networks", "none")

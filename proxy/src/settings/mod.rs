@@ -262,7 +262,7 @@ impl Default for Limits {
             h2_streams: 100,
             h2_resets: 200,
             response_header_bytes: 256 * 1024,
-            response_header_count: 200,
+            response_header_count: 100,
         }
     }
 }

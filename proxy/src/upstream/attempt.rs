@@ -274,7 +274,10 @@ async fn begin_http1(
 ) -> Result<Idle, ConnectError> {
     let limits = &settings.limits;
     let mut builder = http1::Builder::new();
-    builder.max_header_size(limits.response_header_bytes).max_headers(limits.response_header_count);
+    builder.max_header_size(limits.response_header_bytes);
+    if limits.response_header_count != FIELDS_ON_STACK {
+        builder.max_headers(limits.response_header_count);
+    }
     // The head must fit into the read buffer.
     builder.max_buf_size(limits.response_header_bytes.max(DEFAULT_BUFFER));
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(ConnectError::Begin)?;
@@ -283,6 +286,8 @@ async fn begin_http1(
     Ok(Idle::new(sender, address, host))
 }
 
+/// hyper keeps room for this many fields on its stack; any other limit costs each answer two allocations.
+const FIELDS_ON_STACK: usize = 100;
 /// What hyper takes when nothing is said.
 const DEFAULT_BUFFER: usize = 8192 + 4096 * 100;
 

@@ -61,6 +61,8 @@ pub async fn forward(
     if let Some(upgrade) = &upgrade {
         upgrade.ask(&mut exchange.parts);
     }
+    // Here once, and not into the copy that each try sends: that would have to grow for it.
+    exchange.parts.headers.insert(header::HOST, exchange.authority.clone());
     let settings = &worker.shared.settings;
     let withheld = exchange.parts.extensions.get::<WithholdForwardedFor>().is_some();
     if !settings.trust.not_append_forwarded_for && !withheld {

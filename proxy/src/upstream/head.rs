@@ -98,7 +98,9 @@ impl<'a> Outgoing<'a> {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
         let headers = request.headers_mut();
-        headers.insert(header::HOST, self.authority.clone());
+        if headers.get(header::HOST) != Some(self.authority) {
+            headers.insert(header::HOST, self.authority.clone());
+        }
         if !framed {
             headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             headers.remove(header::CONTENT_LENGTH);
