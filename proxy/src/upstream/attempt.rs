@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::Either;
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
@@ -105,20 +106,15 @@ impl Attempt<'_> {
         };
         let started = Instant::now();
         self.member.state.count_request();
-        let response = match &mut lease {
-            Lease::Http1(idle) => {
-                let sent = pin!(idle.sender.try_send_request(self.outgoing.http1(body)));
-                self.wait(sent, started, tracked).await
-            }
+        // One future for both protocols: two would each have their room in the future of every request.
+        let sent = match &mut lease {
+            Lease::Http1(idle) => Either::Left(idle.sender.try_send_request(self.outgoing.http1(body))),
             Lease::Http2(stream) => match self.outgoing.http2(self.cluster.scheme(), body) {
-                Ok(request) => {
-                    let sent = pin!(stream.0.sender.borrow_mut().try_send_request(request));
-                    self.wait(sent, started, tracked).await
-                }
-                Err(error) => Err(Broken::of(Trouble::Final, Failure::Unreachable(error.to_string()))),
+                Ok(request) => Either::Right(stream.0.sender.borrow_mut().try_send_request(request)),
+                Err(error) => return Err(Broken::of(Trouble::Final, Failure::Unreachable(error.to_string()))),
             },
         };
-        match response {
+        match self.wait(pin!(sent), started, tracked).await {
             Ok(response) => Ok(Answered { response, lease, took: started.elapsed() }),
             Err(broken) => Err(Broken { reused, ..broken }),
         }
@@ -180,8 +176,11 @@ impl Attempt<'_> {
     ) -> Result<Response<Incoming>, Broken> {
         let answered = match self.first_byte {
             FirstByte::Unlimited => sent.await,
-            FirstByte::FromStart(limit) => timeout_at(started + limit, sent).await.map_err(|_| Broken::timed_out())?,
-            FirstByte::FromRequestEnd(limit) => within(limit, started, tracked, sent).await?,
+            // Boxed, as timers are large and every request would hold their room.
+            FirstByte::FromStart(limit) => {
+                Box::pin(timeout_at(started + limit, sent)).await.map_err(|_| Broken::timed_out())?
+            }
+            FirstByte::FromRequestEnd(limit) => Box::pin(within(limit, started, tracked, sent)).await?,
         };
         answered.map_err(Broken::by_hyper)
     }

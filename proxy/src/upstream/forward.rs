@@ -54,7 +54,7 @@ pub async fn forward(
         }
     }
     let cluster = resolve(&plan, forward, backend)?;
-    let upgrade = Upgrade::take(&mut exchange.parts)?;
+    let upgrade = Upgrade::take(&mut exchange.parts)?.map(Box::new);
     head::clean_request(&mut exchange.parts.headers);
     // Credentials for a proxy are ours to see and nobody's behind us; an auth server (`client`) may judge them.
     exchange.parts.headers.remove(header::PROXY_AUTHORIZATION);
@@ -153,7 +153,7 @@ impl Sending<'_> {
         let trying = std::pin::pin!(self.try_endpoints(body, record));
         let accepted = match self.deadline {
             None => trying.await,
-            Some(at) => timeout_at(at, trying).await.unwrap_or(Err(Failure::TimedOut("request"))),
+            Some(at) => Box::pin(timeout_at(at, trying)).await.unwrap_or(Err(Failure::TimedOut("request"))),
         };
         self.count(&accepted);
         accepted
@@ -202,7 +202,7 @@ impl Sending<'_> {
             self.cluster.live.count_retry();
             self.cluster.series.cell(self.worker.index).retried();
             if let Some(backoff) = self.policy.backoff().filter(|_| tries.pauses) {
-                tokio::time::sleep(backoff).await;
+                Box::pin(tokio::time::sleep(backoff)).await;
             }
         }
     }
@@ -237,7 +237,7 @@ impl Sending<'_> {
     }
 
     /// Makes an answer fit for the client.
-    pub(super) fn finish(&self, accepted: Accepted, upgrade: Option<Upgrade>) -> Result<Response<Body>, Failure> {
+    pub(super) fn finish(&self, accepted: Accepted, upgrade: Option<Box<Upgrade>>) -> Result<Response<Body>, Failure> {
         let Accepted { answered, chosen, in_flight } = accepted;
         let Answered { response, lease, .. } = answered;
         let most_fields = self.worker.shared.settings.limits.response_header_count;
