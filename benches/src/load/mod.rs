@@ -106,6 +106,14 @@ impl Load {
         })
     }
 
+    /// Connects, asks once on each connection, reads `probe` while all of them stand idle, and leaves.
+    pub(crate) fn stand<T>(&self, probe: impl FnOnce() -> T) -> Result<T> {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
+        let _standing = runtime.block_on(self.connect())?;
+        Ok(probe())
+    }
+
     /// Starts it on a thread of its own, on the load's core.
     pub(crate) fn background(self) -> Background {
         let stop = Arc::new(AtomicBool::new(false));

@@ -1,7 +1,5 @@
 //! Resident memory of Postern: idle, with 5,000 routes, and per idle TLS connection.
 
-use std::sync::{Arc, atomic::AtomicBool};
-
 use serde_json::{Value, json};
 
 use super::Bench;
@@ -50,8 +48,6 @@ fn per_connection(bench: &Bench<'_>, contender: &Contender) -> Result<f64> {
     };
     load.run(Limit::Requests(100), || ())?;
     let before = process::resident(contender.pid)?;
-    let many = Load { connections: CONNECTIONS, rate: 1.0, ..load };
-    let over = Limit::Until(Arc::new(AtomicBool::new(true)));
-    let (_, standing, _) = many.run(over, || process::resident(contender.pid))?;
+    let standing = Load { connections: CONNECTIONS, ..load }.stand(|| process::resident(contender.pid))?;
     Ok(standing?.saturating_sub(before) as f64 / CONNECTIONS as f64)
 }

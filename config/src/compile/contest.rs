@@ -1,10 +1,6 @@
 //! One thing, several who want it: the one that stands first has it.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -48,30 +44,31 @@ impl PartialOrd for Standing {
 /// All claims on one thing.
 #[derive(Debug)]
 pub(super) struct Contest<V> {
-    claims: BTreeMap<Standing, V>,
+    // Shared, since a tree's node has room for eleven of them and most things are claimed once.
+    claims: BTreeMap<Arc<Standing>, V>,
     /// Who won when it was last settled.
-    winner: Option<(Standing, V)>,
+    winner: Option<(Arc<Standing>, V)>,
     /// Claims that came, went or changed since.
-    touched: BTreeSet<Standing>,
+    touched: Vec<Arc<Standing>>,
 }
 
 impl<V> Default for Contest<V> {
     fn default() -> Self {
-        Self { claims: BTreeMap::new(), winner: None, touched: BTreeSet::new() }
+        Self { claims: BTreeMap::new(), winner: None, touched: Vec::new() }
     }
 }
 
 impl<V: Clone + PartialEq> Contest<V> {
     /// Enters a claim.
-    pub(super) fn insert(&mut self, standing: Standing, value: V) {
-        self.touched.insert(standing.clone());
+    pub(super) fn insert(&mut self, standing: Arc<Standing>, value: V) {
+        self.touched.push(standing.clone());
         self.claims.insert(standing, value);
     }
 
     /// Withdraws a claim.
-    pub(super) fn remove(&mut self, standing: &Standing) {
-        self.claims.remove(standing);
-        self.touched.insert(standing.clone());
+    pub(super) fn remove(&mut self, standing: Arc<Standing>) {
+        self.claims.remove(&standing);
+        self.touched.push(standing);
     }
 
     /// Whether nobody claims it.
@@ -81,7 +78,7 @@ impl<V: Clone + PartialEq> Contest<V> {
 
     /// Who won when it was last settled, and what it is now.
     pub(super) fn winner(&self) -> Option<(&Standing, &V)> {
-        self.winner.as_ref().map(|(standing, value)| (standing, value))
+        self.winner.as_ref().map(|(standing, value)| (&**standing, value))
     }
 
     /// Decides anew. `tell` hears of each claim whose fate may have changed: the claim (`None`: withdrawn) and the
@@ -89,10 +86,12 @@ impl<V: Clone + PartialEq> Contest<V> {
     pub(super) fn settle(&mut self, mut tell: impl FnMut(&Standing, Option<&V>, Option<(&Standing, &V)>)) {
         let before = self.winner.take();
         self.winner = self.claims.first_key_value().map(|(standing, value)| (standing.clone(), value.clone()));
-        let winner = self.winner.as_ref().map(|(standing, value)| (standing, value));
+        let winner = self.winner.as_ref().map(|(standing, value)| (&**standing, value));
         // Who has withdrawn first: a claim that only changed its standing must have the last word on its object.
-        let touched = std::mem::take(&mut self.touched);
-        let (there, gone): (Vec<_>, Vec<_>) = touched.iter().partition(|standing| self.claims.contains_key(standing));
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort();
+        touched.dedup();
+        let (there, gone): (Vec<_>, Vec<_>) = touched.iter().partition(|standing| self.claims.contains_key(*standing));
         for standing in gone.into_iter().chain(there) {
             tell(standing, self.claims.get(standing), winner);
         }

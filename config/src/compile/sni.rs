@@ -1,7 +1,7 @@
 //! What happens to TLS connections by SNI: claims by socket and pattern, the first of which is filed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -33,9 +33,9 @@ pub(super) struct SniTables {
 /// All claims on one pattern of one socket.
 #[derive(Debug, Default)]
 struct Cell {
-    contest: Contest<Stake>,
-    /// Certificates that may stand in for others, with who brings them in.
-    certificates: BTreeMap<CertificateId, BTreeSet<Standing>>,
+    contest: Contest<Arc<Stake>>,
+    /// Certificates that may stand in for others, sorted, with who brings them in; almost always one.
+    certificates: Vec<(CertificateId, BTreeSet<Arc<Standing>>)>,
 }
 
 /// What a claim comes to when it wins.
@@ -94,7 +94,10 @@ impl SniTables {
         let Some(cell) = self.cells.get_mut(place) else { return false };
         cell.contest.settle(|standing, claim, winner| {
             let source = Source::Sni(*socket, pattern.clone(), standing.nth);
-            let finding = claim.zip(winner).and_then(|(claim, winner)| defeat(pattern, (standing, claim), winner));
+            let defeated = |(claim, (first, won)): (&Arc<Stake>, (_, &Arc<Stake>))| {
+                defeat(pattern, (standing, claim), (first, won))
+            };
+            let finding = claim.zip(winner).and_then(defeated);
             verdicts.tell(&standing.object, source, finding.into_iter().collect());
         });
         let entry = cell.entry(pattern);
@@ -117,28 +120,37 @@ impl SniTables {
 }
 
 impl Cell {
-    fn insert(&mut self, standing: Standing, claim: &SniClaim) {
+    fn insert(&mut self, standing: Arc<Standing>, claim: &SniClaim) {
         for id in lent(claim) {
-            self.certificates.entry(id.clone()).or_default().insert(standing.clone());
-        }
-        let SniClaim { owner, action, certificate, .. } = claim.clone();
-        self.contest.insert(standing, Stake { owner, action, certificate });
-    }
-
-    fn remove(&mut self, standing: Standing, claim: &SniClaim) {
-        for id in lent(claim) {
-            let Some(standings) = self.certificates.get_mut(id) else { continue };
-            standings.remove(&standing);
-            if standings.is_empty() {
-                self.certificates.remove(id);
+            let at = self.certificates.binary_search_by(|(other, _)| other.cmp(id)).unwrap_or_else(|at| {
+                self.certificates.reserve_exact(1);
+                self.certificates.insert(at, (id.clone(), BTreeSet::new()));
+                at
+            });
+            if let Some((_, standings)) = self.certificates.get_mut(at) {
+                standings.insert(standing.clone());
             }
         }
-        self.contest.remove(&standing);
+        let SniClaim { owner, action, certificate, .. } = claim.clone();
+        self.contest.insert(standing, Arc::new(Stake { owner, action, certificate }));
+    }
+
+    fn remove(&mut self, standing: Arc<Standing>, claim: &SniClaim) {
+        for id in lent(claim) {
+            let Ok(at) = self.certificates.binary_search_by(|(other, _)| other.cmp(id)) else { continue };
+            let Some((_, standings)) = self.certificates.get_mut(at) else { continue };
+            standings.remove(&standing);
+            if standings.is_empty() {
+                self.certificates.remove(at);
+            }
+        }
+        self.contest.remove(standing);
     }
 
     /// What the winner asked for. Its certificates come first, others stand in for them.
     fn entry(&self, pattern: &HostPattern) -> Option<SniEntry> {
-        let (winner, Stake { owner, action, .. }) = self.contest.winner()?;
+        let (winner, stake) = self.contest.winner()?;
+        let Stake { owner, action, .. } = &**stake;
         let action = match action {
             SniAction::Terminate(own) if owner.section.is_empty() && !own.is_empty() => {
                 SniAction::Terminate(self.candidates(winner, own))
@@ -189,15 +201,15 @@ fn default_certificate(entry: &EntryPoint) -> SniClaim {
     }
 }
 
-fn standing(object: &ObjectId, claim: &SniClaim, nth: usize) -> Standing {
-    Standing {
+fn standing(object: &ObjectId, claim: &SniClaim, nth: usize) -> Arc<Standing> {
+    Arc::new(Standing {
         rank: claim.rank,
         asked: claim.asked.clone(),
         created: claim.created,
         object: object.clone(),
         nth,
         field: claim.field.clone(),
-    }
+    })
 }
 
 /// Who named the host itself is told, and whose certificate has the name where nobody did; not when the winner does the

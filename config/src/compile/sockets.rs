@@ -76,7 +76,7 @@ impl Sockets {
             return;
         }
         for (nth, claim) in before.iter().enumerate() {
-            self.contest(claim.socket).remove(&standing(object, claim, nth));
+            self.contest(claim.socket).remove(standing(object, claim, nth));
         }
         for (nth, claim) in after.iter().enumerate() {
             self.contest(claim.socket).insert(standing(object, claim, nth), (claim.owner.clone(), claim.transport));
@@ -125,15 +125,15 @@ impl Sockets {
     }
 }
 
-fn standing(object: &ObjectId, claim: &SocketClaim, nth: usize) -> Standing {
-    Standing {
+fn standing(object: &ObjectId, claim: &SocketClaim, nth: usize) -> Arc<Standing> {
+    Arc::new(Standing {
         rank: SniRank::Named,
         asked: HostPattern::Any,
         created: claim.created,
         object: object.clone(),
         nth,
         field: claim.field.clone(),
-    }
+    })
 }
 
 fn holder((owner, transport): &(OwnerId, Transport)) -> Holder {

@@ -104,8 +104,21 @@ fn filled<T>(filled: Filled<T>, content: fn(T) -> Content) -> (Asks, Content) {
 
 impl Asks {
     fn of(contribution: Contribution, object: Option<ObjectId>) -> Self {
-        let Contribution { sockets, rules, sni, clusters, certificates, own_names, middlewares, findings, attached } =
-            contribution;
+        let Contribution {
+            mut sockets,
+            mut rules,
+            mut sni,
+            clusters,
+            certificates,
+            own_names,
+            middlewares,
+            findings,
+            attached,
+        } = contribution;
+        // They are kept for as long as the object is there.
+        sockets.shrink_to_fit();
+        rules.shrink_to_fit();
+        sni.shrink_to_fit();
         let slots = clusters
             .into_iter()
             .map(Unit::Cluster)

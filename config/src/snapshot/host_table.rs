@@ -100,6 +100,7 @@ impl HostEntry {
         self.layers.retain(|(host, _)| host != route_host);
         if !paths.is_empty() {
             let at = self.layers.partition_point(|(host, _)| host < route_host);
+            self.layers.reserve_exact(1);
             self.layers.insert(at, (route_host.clone(), Arc::new(paths)));
         }
     }

@@ -7,6 +7,7 @@
 mod host_table;
 mod path_table;
 mod print;
+mod small_map;
 mod sni_table;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Considered, Map, Observer, RequestKey};
+use super::{Considered, Observer, RequestKey, small_map::SmallMap};
 use crate::model::{
     host::HostPattern,
     path::{PathPattern, PathRegex},
@@ -16,10 +16,10 @@ type Cell = Arc<[Arc<Rule>]>;
 /// Rules of one host, filed by path; those of one path sorted best first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PathTable {
-    exact: Map<Arc<str>, Cell>,
-    prefix: Map<Arc<str>, Cell>,
-    /// How many prefixes of each number of segments are filed, so that a look-up probes only depths that exist.
-    prefix_depths: imbl::OrdMap<usize, usize>,
+    exact: SmallMap<Cell>,
+    prefix: SmallMap<Cell>,
+    /// How many prefixes of each number of segments are filed, in order: a look-up probes no deeper than they go.
+    prefix_depths: Vec<(usize, usize)>,
     /// Longest expression first.
     regex: Arc<Vec<(PathRegex, Cell)>>,
 }
@@ -49,7 +49,7 @@ impl PathTable {
 
     /// The cells of all prefixes of `path`, the longest first.
     fn prefixes<'s>(&'s self, path: &str) -> impl Iterator<Item = &'s Cell> {
-        let deepest = self.prefix_depths.get_max().map_or(0, |(depth, _)| *depth);
+        let deepest = self.prefix_depths.last().map_or(0, |(depth, _)| *depth);
         // The end of each element-wise prefix, from the root's (0) on; deeper ones than any filed are not worth a probe.
         let mut ends = Ends::default();
         if !self.prefix_depths.is_empty() {
@@ -83,8 +83,8 @@ impl PathTable {
     /// Replaces the rules of one path; `rules` must be sorted, and none removes the path.
     pub fn set(&mut self, path: &PathPattern, rules: Cell) {
         match path {
-            PathPattern::Exact(text) if rules.is_empty() => drop(self.exact.remove(text)),
-            PathPattern::Exact(text) => drop(self.exact.insert(text.clone(), rules)),
+            PathPattern::Exact(text) if rules.is_empty() => self.exact.remove(text),
+            PathPattern::Exact(text) => self.exact.insert(text, rules),
             PathPattern::Prefix(text) => self.set_prefix(text, rules),
             PathPattern::Regex(regex) => self.set_regex(regex, rules),
         }
@@ -102,19 +102,31 @@ impl PathTable {
     }
 
     fn set_prefix(&mut self, text: &Arc<str>, rules: Cell) {
-        let depth = text.bytes().filter(|b| *b == b'/').count();
-        let before = usize::from(self.prefix.contains_key(text));
-        let after = usize::from(!rules.is_empty());
-        if after == 1 {
-            self.prefix.insert(text.clone(), rules);
+        let before = self.prefix.get(text).is_some();
+        let after = !rules.is_empty();
+        if after {
+            self.prefix.insert(text, rules);
         } else {
             self.prefix.remove(text);
         }
-        let count = self.prefix_depths.get(&depth).copied().unwrap_or(0) + after - before;
-        if count == 0 {
-            self.prefix_depths.remove(&depth);
-        } else {
-            self.prefix_depths.insert(depth, count);
+        if before != after {
+            self.count_depth(text.bytes().filter(|b| *b == b'/').count(), after);
+        }
+    }
+
+    fn count_depth(&mut self, depth: usize, one_more: bool) {
+        let depths = &mut self.prefix_depths;
+        match depths.binary_search_by_key(&depth, |(depth, _)| *depth) {
+            Err(at) => {
+                depths.reserve_exact(1);
+                depths.insert(at, (depth, 1));
+            }
+            Ok(at) => {
+                if let Some((_, count)) = depths.get_mut(at) {
+                    *count = if one_more { *count + 1 } else { *count - 1 };
+                }
+                depths.retain(|(_, count)| *count > 0);
+            }
         }
     }
 
