@@ -1,12 +1,21 @@
 //! Programs of others that tests and benches need: Debian packages where we are root, else cargo installs and Go
 //! modules at pinned versions. Each function makes the thing available or says in one sentence why it cannot.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::workspace::{self, cargo, has, peers, program, run};
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
+/// Go modules that hold CustomResourceDefinitions: module, version, and the files in it.
+const CRDS: [(&str, &str, &str); 2] = [
+    ("sigs.k8s.io/gateway-api", "v1.7.0", "config/crd/*"),
+    (
+        "github.com/traefik/traefik/v3",
+        "v3.7.13",
+        "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
+    ),
+];
 
 /// A program from a Debian package.
 pub(crate) fn debian(binary: &str, package: &str) -> Result<(), String> {
@@ -50,6 +59,48 @@ pub(crate) fn h2spec() -> Result<PathBuf, String> {
     } else {
         Err("h2spec could not be built from its Go module (see above)".to_owned())
     }
+}
+
+/// A folder with the CustomResourceDefinitions of other projects, from Go modules.
+pub(crate) fn crds() -> Result<PathBuf, String> {
+    let folder = peers().join("schemas");
+    for (module, version, files) in CRDS {
+        unpack(&folder, module, version, files)?;
+    }
+    Ok(folder)
+}
+
+/// Puts `files` of a Go module into `folder`, unless they are there.
+fn unpack(folder: &Path, module: &str, version: &str, files: &str) -> Result<(), String> {
+    let inside = format!("{module}@{version}");
+    let unpacked = folder.join(&inside);
+    if unpacked.is_dir() {
+        return Ok(());
+    }
+    debian("go", "golang-go")?;
+    debian("unzip", "unzip")?;
+    // Into a folder aside first: what was cut short must not look complete.
+    let partial = workspace::target().join("xtask").join("schemas");
+    let _ = std::fs::remove_dir_all(&partial);
+    let failed = |error: std::io::Error| format!("{}: {error}", unpacked.display());
+    for parent in [Some(partial.as_path()), unpacked.parent()].into_iter().flatten() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    let zip = module_zip(module, version)?;
+    run(program("unzip", &["-q"]).arg(zip).arg(format!("{inside}/{files}")).arg("-d").arg(&partial))?;
+    run(program("mv", &[]).arg(partial.join(&inside)).arg(&unpacked))
+}
+
+/// The archive of a Go module. Nothing of it is built, so it may ask for a newer Go than is here.
+fn module_zip(module: &str, version: &str) -> Result<PathBuf, String> {
+    println!("fetching the Go module {module}@{version}");
+    let mut download = program("go", &["mod", "download", "-json", &format!("{module}@{version}")]);
+    let answer = download.current_dir(std::env::temp_dir()).env("GOTOOLCHAIN", "local").output();
+    let answer = answer.map_err(|error| format!("go: {error}"))?;
+    let text = String::from_utf8_lossy(&answer.stdout);
+    let zip = text.lines().find_map(|line| line.trim().strip_prefix("\"Zip\": \"")?.split('"').next());
+    zip.map(PathBuf::from)
+        .ok_or_else(|| format!("{module}@{version}: {text}{}", String::from_utf8_lossy(&answer.stderr)))
 }
 
 fn installed(name: &str, version: &str) -> Result<PathBuf, String> {

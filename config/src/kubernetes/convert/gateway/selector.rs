@@ -20,6 +20,7 @@ pub(super) fn problem(selector: &LabelSelector) -> Option<&'static str> {
             (LabelOperator::Exists | LabelOperator::DoesNotExist, false) => {
                 Some("Exists and DoesNotExist take no values")
             }
+            (LabelOperator::Unknown, _) => Some("operators are In, NotIn, Exists and DoesNotExist; no route is let in"),
             _ => None,
         }
     })
@@ -33,6 +34,7 @@ fn holds(requirement: &LabelRequirement, labels: &Labels) -> bool {
         LabelOperator::NotIn => !listed,
         LabelOperator::Exists => value.is_some(),
         LabelOperator::DoesNotExist => value.is_none(),
+        LabelOperator::Unknown => false,
     }
 }
 

@@ -47,7 +47,12 @@ pub(super) fn retry(asked: &HttpRetry, field: &str) -> Result<Retry, Finding> {
     codes.sort();
     codes.dedup();
     let backoff = duration(asked.backoff.as_ref(), &format!("{field}.backoff"))?;
-    Ok(Retry { attempts: asked.attempts.unwrap_or(1), codes, backoff })
+    let attempts = asked.attempts.unwrap_or(1);
+    let attempts = u32::try_from(attempts).map_err(|_| {
+        let message = format!("{attempts} is no number of tries");
+        Finding::refused(format!("{field}.attempts"), reason::UNSUPPORTED_VALUE, message)
+    })?;
+    Ok(Retry { attempts, codes, backoff })
 }
 
 fn duration(text: Option<&Arc<str>>, field: &str) -> Result<Option<Duration>, Finding> {

@@ -97,8 +97,9 @@ pub struct LabelRequirement {
     pub values: Vec<Arc<str>>,
 }
 
-/// How a label is judged.
+/// How a label is judged. The schema takes any text, and no more than the selector may go wrong by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Arc<str>")]
 pub enum LabelOperator {
     /// Its value is one of `values`.
     In,
@@ -108,6 +109,20 @@ pub enum LabelOperator {
     Exists,
     /// It is not there.
     DoesNotExist,
+    /// None that is known.
+    Unknown,
+}
+
+impl From<Arc<str>> for LabelOperator {
+    fn from(text: Arc<str>) -> Self {
+        match &*text {
+            "In" => Self::In,
+            "NotIn" => Self::NotIn,
+            "Exists" => Self::Exists,
+            "DoesNotExist" => Self::DoesNotExist,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// `useDefaultGateways` of a route and `defaultScope` of a Gateway (experimental).

@@ -127,7 +127,7 @@ pub struct HttpRetry {
     #[serde(deserialize_with = "or_default")]
     pub codes: Vec<u16>,
     /// Tries after the first; 1 when left out.
-    pub attempts: Option<u32>,
+    pub attempts: Option<i64>,
     /// Least pause, as GEP-2257 writes durations.
     pub backoff: Option<Arc<str>>,
 }

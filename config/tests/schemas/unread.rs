@@ -1,0 +1,53 @@
+//! Fields of the published schemas that Postern does not look into.
+
+/// Why that is no loss.
+pub(crate) enum Why {
+    /// An object with the field is refused by name: `golden/` holds a case.
+    Refused,
+    /// The field means nothing here, for the reason that stands beside it.
+    Harmless,
+}
+
+use Why::{Harmless, Refused};
+
+/// Kind, path and reason.
+pub(crate) const UNREAD: &[(&str, &str, Why)] = &[
+    ("BackendTLSPolicy", "spec.options", Refused),
+    ("GRPCRoute", "spec.rules[].backendRefs[].filters[].requestMirror", Refused),
+    ("GRPCRoute", "spec.rules[].filters[].requestMirror", Refused),
+    ("GRPCRoute", "spec.rules[].sessionPersistence", Refused),
+    ("Gateway", "spec.addresses[].routability", Refused),
+    // The field beside it, `from`, is refused, and lets nobody in where it is left out.
+    ("Gateway", "spec.allowedListeners.namespaces.selector", Harmless),
+    ("Gateway", "spec.infrastructure.annotations", Refused),
+    ("Gateway", "spec.infrastructure.labels", Refused),
+    ("Gateway", "spec.infrastructure.parametersRef", Refused),
+    ("Gateway", "spec.listeners[].filters", Refused),
+    ("Gateway", "spec.listeners[].tls.options", Refused),
+    ("Gateway", "spec.tls.backend.clientCertificateRef", Refused),
+    // Refused at each listener that ends TLS; there may be none that it is for.
+    ("Gateway", "spec.tls.frontend.default.validation", Harmless),
+    ("Gateway", "spec.tls.frontend.perPort[].tls.validation", Harmless),
+    // For readers.
+    ("GatewayClass", "spec.description", Harmless),
+    ("GatewayClass", "spec.parametersRef", Refused),
+    ("HTTPRoute", "spec.rules[].backendRefs[].filters[].cors", Refused),
+    ("HTTPRoute", "spec.rules[].backendRefs[].filters[].externalAuth", Refused),
+    ("HTTPRoute", "spec.rules[].backendRefs[].filters[].requestMirror", Refused),
+    ("HTTPRoute", "spec.rules[].filters[].cors", Refused),
+    ("HTTPRoute", "spec.rules[].filters[].externalAuth", Refused),
+    ("HTTPRoute", "spec.rules[].filters[].requestMirror", Refused),
+    ("HTTPRoute", "spec.rules[].sessionPersistence", Refused),
+    ("Middleware", "spec.buffering", Refused),
+    ("Middleware", "spec.circuitBreaker", Refused),
+    ("Middleware", "spec.contentType", Refused),
+    ("Middleware", "spec.digestAuth", Refused),
+    ("Middleware", "spec.encodedCharacters", Refused),
+    ("Middleware", "spec.errors", Refused),
+    ("Middleware", "spec.grpcWeb", Refused),
+    ("Middleware", "spec.inFlightReq", Refused),
+    ("Middleware", "spec.passTLSClientCert", Refused),
+    ("Middleware", "spec.plugin", Refused),
+    ("Middleware", "spec.rateLimit.redis", Refused),
+    ("Middleware", "spec.retry", Refused),
+];
