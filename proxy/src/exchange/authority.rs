@@ -2,7 +2,7 @@
 //!
 //! RFC 9110 section 7.2 and RFC 9113 section 8.3.1: an authority in the request target must not contradict Host.
 
-use std::rc::Rc;
+use std::{net::Ipv6Addr, rc::Rc};
 
 use http::{HeaderValue, Version, header, request::Parts, uri::Authority};
 
@@ -56,7 +56,7 @@ fn from_field(written: HeaderValue) -> Result<RequestHost, Failure> {
     Ok(RequestHost { written, name, port })
 }
 
-/// What a name or an address may hold; a table, because each byte of each request's host is asked for.
+/// What a name may hold; a table, because each byte of each request's host is asked for.
 static FITS: [bool; 256] = fits();
 
 const fn fits() -> [bool; 256] {
@@ -64,7 +64,7 @@ const fn fits() -> [bool; 256] {
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'[' | b']' | b':');
+        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
         byte += 1;
     }
     table
@@ -72,14 +72,18 @@ const fn fits() -> [bool; 256] {
 
 /// Splits `host[:port]`; `None` where it is neither a registered name nor an IP literal with a fitting port.
 fn split_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
-    let end = match text.first() {
-        Some(b'[') => memchr::memchr(b']', text)? + 1,
-        _ => memchr::memchr(b':', text).unwrap_or(text.len()),
+    let (name, rest) = match text.strip_prefix(b"[") {
+        Some(literal) => {
+            let (address, _) = literal.split_at(memchr::memchr(b']', literal)?);
+            std::str::from_utf8(address).ok()?.parse::<Ipv6Addr>().ok()?;
+            text.split_at(address.len() + 2)
+        }
+        None => {
+            let (name, rest) = text.split_at(memchr::memchr(b':', text).unwrap_or(text.len()));
+            let is_legal = |b: &u8| FITS.get(usize::from(*b)).is_some_and(|fits| *fits);
+            name.iter().all(is_legal).then_some((name, rest))?
+        }
     };
-    let (name, rest) = text.split_at(end);
-    if !name.iter().all(|b| FITS.get(usize::from(*b)).is_some_and(|fits| *fits)) {
-        return None;
-    }
     match rest.split_first() {
         None | Some((b':', [])) => Some((name, None)),
         Some((b':', port)) => Some((name, Some(decimal(port)?))),
@@ -126,7 +130,10 @@ mod tests {
 
     #[test]
     fn a_host_that_is_none_is_refused() {
-        for field in ["a b", "a/b", "a@b", "a:b", "a:99999", "[::1", "[::1]x", "a,b", "a?b", "a#b", "a\\b"] {
+        for field in [
+            "a b", "a/b", "a@b", "a:b", "a:99999", "[::1", "[::1]x", "a,b", "a?b", "a#b", "a\\b", "[a]", "a]b", "a[b",
+            "[::1].",
+        ] {
             assert!(host("/", &[field]).is_err(), "{field}");
         }
         assert!(host("/", &["a", "a"]).is_err());
