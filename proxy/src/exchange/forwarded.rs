@@ -61,7 +61,8 @@ pub fn is_managed(name: &HeaderName) -> bool {
 pub(super) struct Held {
     managed: bool,
     connection: bool,
-    upgrade: bool,
+    /// Known once the head is clean: `Connection` says upgrade and `Upgrade` says websocket.
+    websocket: bool,
 }
 
 impl Held {
@@ -70,7 +71,6 @@ impl Held {
         for name in headers.keys() {
             match name.as_str() {
                 "connection" => held.connection = true,
-                "upgrade" => held.upgrade = true,
                 _ => held.managed |= is_managed(name),
             }
         }
@@ -93,7 +93,7 @@ pub(super) fn clean(parts: &mut Parts, held: &mut Held, connection: &Connection,
     let client = client_address(&mut parts.headers, peer, trust);
     if held.connection {
         drop_connection_named(&mut parts.headers);
-        held.upgrade = parts.headers.contains_key(header::UPGRADE);
+        held.websocket = tokens(&parts.headers, header::UPGRADE).any(|token| token.eq_ignore_ascii_case(b"websocket"));
     }
     client
 }
@@ -110,7 +110,7 @@ pub(super) fn complete(
     if !held.managed {
         // The usual case: nothing has to be looked for before it is set.
         headers.append(REAL_IP, connection.peer_text.clone());
-        headers.append(FORWARDED_PROTO, proto(tls, held.upgrade));
+        headers.append(FORWARDED_PROTO, proto(tls, held.websocket));
         headers.append(FORWARDED_PORT, port(host.port, tls));
         headers.append(FORWARDED_HOST, host.written.clone());
         headers.append(FORWARDED_SERVER, server.clone());
@@ -118,7 +118,7 @@ pub(super) fn complete(
     }
     merge_forwarded_for(headers);
     headers.entry(REAL_IP).or_insert_with(|| connection.peer_text.clone());
-    headers.entry(FORWARDED_PROTO).or_insert_with(|| proto(tls, held.upgrade));
+    headers.entry(FORWARDED_PROTO).or_insert_with(|| proto(tls, held.websocket));
     let said_tls = headers.get(FORWARDED_PROTO).is_some_and(|proto| proto == "https" || proto == "wss");
     headers.entry(FORWARDED_PORT).or_insert_with(|| port(host.port, said_tls));
     headers.entry(FORWARDED_HOST).or_insert_with(|| host.written.clone());
@@ -151,15 +151,13 @@ fn client_address(headers: &mut HeaderMap, peer: IpAddr, trust: &Trust) -> IpAdd
 fn drop_connection_named(headers: &mut HeaderMap) {
     let mut upgrade = false;
     let mut named: Vec<HeaderName> = Vec::new();
-    for value in headers.get_all(header::CONNECTION) {
-        for token in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-            if token.eq_ignore_ascii_case(b"upgrade") {
-                upgrade = true;
-            } else if let Ok(name) = HeaderName::from_bytes(token)
-                && !is_kept(&name)
-            {
-                named.push(name);
-            }
+    for token in tokens(headers, header::CONNECTION) {
+        if token.eq_ignore_ascii_case(b"upgrade") {
+            upgrade = true;
+        } else if let Ok(name) = HeaderName::from_bytes(token)
+            && !is_kept(&name)
+        {
+            named.push(name);
         }
     }
     for name in named {
@@ -176,10 +174,14 @@ fn drop_connection_named(headers: &mut HeaderMap) {
 
 /// Upgrades to HTTP/2 end here: passed on, they would open a tunnel past every rule ("h2c smuggling").
 fn is_upgrade_kept(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(header::UPGRADE).iter().peekable();
     let is_http2 = |token: &[u8]| token.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"h2"));
-    values.peek().is_some()
-        && !values.any(|value| value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(is_http2))
+    headers.contains_key(header::UPGRADE) && !tokens(headers, header::UPGRADE).any(is_http2)
+}
+
+/// The members of a list that may be spread over several field lines.
+fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+    let values = headers.get_all(name).into_iter();
+    values.flat_map(|value| value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii))
 }
 
 /// Fields that `Connection` may not name away: ours, and those that carry who the client is.
@@ -202,8 +204,8 @@ fn merge_forwarded_for(headers: &mut HeaderMap) {
     }
 }
 
-fn proto(tls: bool, upgrade: bool) -> HeaderValue {
-    HeaderValue::from_static(match (tls, upgrade) {
+fn proto(tls: bool, websocket: bool) -> HeaderValue {
+    HeaderValue::from_static(match (tls, websocket) {
         (false, false) => "http",
         (false, true) => "ws",
         (true, false) => "https",
@@ -284,6 +286,26 @@ mod tests {
                 map(&[("connection", "Upgrade, HTTP2-Settings"), ("upgrade", upgrade), ("http2-settings", "AAMAAABk")]);
             drop_connection_named(&mut headers);
             assert_eq!(headers, HeaderMap::new(), "{upgrade}");
+        }
+    }
+
+    #[test]
+    fn only_a_websocket_upgrade_is_told_as_ws() {
+        for (fields, want) in [
+            (&[("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket")][..], "ws"),
+            (&[("upgrade", "websocket")], "http"),
+            (&[("connection", "upgrade"), ("upgrade", "tls/1.0")], "http"),
+            (&[("connection", "close"), ("upgrade", "websocket")], "http"),
+        ] {
+            let (mut parts, ()) = http::Request::new(()).into_parts();
+            parts.headers = map(fields);
+            parts.headers.insert(header::HOST, HeaderValue::from_static("a"));
+            let ends = ([192, 0, 2, 1], 80).into();
+            let socket = postern_config::snapshot::SocketKey { address: None, port: 80 };
+            let connection = Connection::new(ends, ends, socket, "web".into(), None);
+            let server = HeaderValue::from_static("gate");
+            crate::exchange::prepare(&mut parts, &connection, &Trust::default(), &server).expect("a legal head");
+            assert_eq!(parts.headers[FORWARDED_PROTO], want, "{fields:?}");
         }
     }
 
