@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz SECONDS`: every target that long, with cargo-fuzz.
+//! `cargo xtask fuzz SECONDS [TARGET...]`: every target, or those that are named, that long, with cargo-fuzz.
 //!
 //! Uses the stable toolchain without a sanitizer when no nightly is installed: our crates hold no unsafe code, so
 //! what fuzzing looks for (panics, hangs, broken properties) shows either way.
@@ -8,15 +8,15 @@ use crate::{
     workspace::{self, output, program, root},
 };
 
-pub(crate) fn run_targets(seconds: u32) -> Result<(), String> {
+fn run_targets(seconds: u32, targets: &[String]) -> Result<(), String> {
     let cargo_fuzz = tools::cargo_fuzz()?;
     tools::debian("g++", "g++")?;
     let mut failed = Vec::new();
-    for target in targets()? {
+    for target in targets {
         println!("\n== fuzz {target}: {seconds} s");
-        if let Err(reason) = fuzz(&cargo_fuzz, &target, seconds) {
+        if let Err(reason) = fuzz(&cargo_fuzz, target, seconds) {
             eprintln!("{reason}");
-            failed.push(target);
+            failed.push(target.as_str());
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("findings in: {}", failed.join(", "))) }
@@ -24,8 +24,15 @@ pub(crate) fn run_targets(seconds: u32) -> Result<(), String> {
 
 /// The command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    let [seconds] = arguments else { return Err("fuzz wants one number: seconds per target".to_owned()) };
-    run_targets(seconds.parse().map_err(|_| format!("`{seconds}` is not a number of seconds"))?)
+    let Some((seconds, named)) = arguments.split_first() else {
+        return Err("fuzz wants a number: seconds per target".to_owned());
+    };
+    let seconds = seconds.parse().map_err(|_| format!("`{seconds}` is not a number of seconds"))?;
+    let known = targets()?;
+    if let Some(unknown) = named.iter().find(|name| !known.contains(name)) {
+        return Err(format!("no target `{unknown}`; there are: {}", known.join(", ")));
+    }
+    run_targets(seconds, if named.is_empty() { &known } else { named })
 }
 
 fn targets() -> Result<Vec<String>, String> {
@@ -42,13 +49,11 @@ fn fuzz(cargo_fuzz: &std::path::Path, target: &str, seconds: u32) -> Result<(), 
     if !has_nightly() {
         command.args(["-s", "none"]);
     }
-    command.args([
-        target,
-        &format!("fuzz/corpus/{target}"),
-        "--",
-        &format!("-max_total_time={seconds}"),
-        "-timeout=10",
-    ]);
+    // What is found on the way is kept aside: the first folder is the one that is written to.
+    let found = workspace::target().join("fuzz-corpus").join(target);
+    std::fs::create_dir_all(&found).map_err(|error| format!("{}: {error}", found.display()))?;
+    command.arg(target).arg(found);
+    command.args([&format!("fuzz/corpus/{target}"), "--", &format!("-max_total_time={seconds}"), "-timeout=10"]);
     let dictionary = root().join(format!("fuzz/dictionaries/{target}.dict"));
     if dictionary.is_file() {
         command.arg(format!("-dict={}", dictionary.display()));

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask test [STEP...]       every check that CI runs, fast ones first; STEP names pick some
        cargo xtask bench [QUESTION...]  compare with the peers; flags such as --rounds N are passed on
-       cargo xtask fuzz SECONDS         fuzz each target that long
+       cargo xtask fuzz SECONDS [TARGET...]
+                                        fuzz each target that long
 ";
 
 fn main() -> ExitCode {

@@ -3,19 +3,25 @@
 #![forbid(unsafe_code)]
 
 mod client_hello;
+mod compile;
 mod forwarded_headers;
+mod go_regex;
 mod http1_guard;
 mod manifests;
 mod path_normalisation;
 mod proxy_protocol;
+mod request_host;
 mod route_match;
 
 pub use client_hello::client_hello;
+pub use compile::compile;
 pub use forwarded_headers::forwarded_headers;
+pub use go_regex::go_regex;
 pub use http1_guard::http1_guard;
 pub use manifests::manifests;
 pub use path_normalisation::path_normalisation;
 pub use proxy_protocol::proxy_protocol;
+pub use request_host::request_host;
 pub use route_match::route_match;
 
 /// A target: its name, and what runs one input.
@@ -24,10 +30,13 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All of them; the names are those of the corpora.
 pub const TARGETS: &[Target] = &[
     ("client_hello", client_hello),
+    ("compile", compile),
     ("forwarded_headers", forwarded_headers),
+    ("go_regex", go_regex),
     ("http1_guard", http1_guard),
     ("manifests", manifests),
     ("path_normalisation", path_normalisation),
     ("proxy_protocol", proxy_protocol),
+    ("request_host", request_host),
     ("route_match", route_match),
 ];

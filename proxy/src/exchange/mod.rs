@@ -23,8 +23,8 @@ use tokio::time::Instant;
 
 pub use authority::RequestHost;
 pub use body::{Body, BodyError};
-pub use serve::serve;
-pub(crate) use serve::{choose, prepare};
+pub(crate) use serve::choose;
+pub use serve::{Prepared, prepare, serve};
 
 use crate::{
     telemetry::{access_log::Record, metrics::EntryPointIndex},

@@ -112,15 +112,15 @@ fn admit(
 }
 
 /// What the rest needs to know of a head once it has been cleaned.
-pub(crate) struct Prepared {
+pub struct Prepared {
     /// Whom it is for.
-    pub(crate) host: RequestHost,
+    pub host: RequestHost,
     /// Address that limits and lists judge.
-    pub(crate) client: IpAddr,
+    pub client: IpAddr,
 }
 
 /// Cleans the head in place: host, path, forwarded fields. `explain` asks the same.
-pub(crate) fn prepare(
+pub fn prepare(
     parts: &mut Parts,
     connection: &Connection,
     trust: &Trust,

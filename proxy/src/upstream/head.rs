@@ -16,7 +16,7 @@ use crate::exchange::{Body, forwarded::FORWARDED_FOR};
 
 /// Takes out of a request what concerns the client's connection. `te: trailers` stays: it is how a client says that it
 /// understands trailers, which we forward (gRPC asks for it).
-pub(super) fn clean_request(headers: &mut HeaderMap) {
+pub fn clean_request(headers: &mut HeaderMap) {
     let mut te = false;
     let mut is_taken_out = |name: &&HeaderName| {
         te |= **name == header::TE;
@@ -55,7 +55,7 @@ fn keep_trailers(headers: &mut HeaderMap) {
 }
 
 /// Appends the peer to X-Forwarded-For.
-pub(super) fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
+pub fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
     match headers.entry(FORWARDED_FOR) {
         Entry::Vacant(vacant) => {
             vacant.insert(peer.clone());

@@ -19,7 +19,7 @@ pub mod client;
 mod cluster;
 mod connect;
 mod forward;
-mod head;
+pub mod head;
 pub mod health;
 mod live;
 mod pool;
