@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use postern_config::model::cluster::{Protocol, SubjectAltName, UpstreamTls, Verify};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{
         ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -114,10 +114,10 @@ fn configuration(setting: &UpstreamTls) -> Result<ClientConfig, TlsError> {
     let builder = match roots {
         Some(roots) if setting.subject_alt_names.is_empty() => builder.with_root_certificates(roots),
         Some(roots) => {
-            let names = wanted_names(&setting.subject_alt_names)?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(NameListVerifier { provider, roots, names }))
+            let wanted = Some(Wanted { roots, names: wanted_names(&setting.subject_alt_names)? });
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { provider, wanted }))
         }
-        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Unverified { provider })),
+        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { provider, wanted: None })),
     };
     Ok(match &setting.client_certificate {
         None => builder.with_no_client_auth(),
@@ -175,15 +175,23 @@ fn wanted_names(names: &[SubjectAltName]) -> Result<Vec<WantedName>, TlsError> {
     names.iter().map(wanted).collect()
 }
 
+/// Judges a backend in the two ways that rustls has no verifier for. That the backend holds its certificate's key is
+/// checked always.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    /// `None`: any certificate will do, because the user asked for it.
+    wanted: Option<Wanted>,
+}
+
 /// The chain as usual; the name must be one of a list (Gateway API BackendTLSPolicy `subjectAltNames`).
 #[derive(Debug)]
-struct NameListVerifier {
-    provider: Arc<CryptoProvider>,
+struct Wanted {
     roots: RootCertStore,
     names: Vec<WantedName>,
 }
 
-impl NameListVerifier {
+impl Wanted {
     fn holds_name(&self, end_entity: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>) -> bool {
         self.names.iter().any(|name| match name {
             WantedName::Dns(name) => rustls::client::verify_server_name(parsed, name).is_ok(),
@@ -202,7 +210,7 @@ fn holds_uri(end_entity: &CertificateDer<'_>, wanted: &str) -> bool {
         .any(|name| matches!(name, x509_parser::extensions::GeneralName::URI(uri) if *uri == wanted))
 }
 
-impl ServerCertVerifier for NameListVerifier {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -211,67 +219,21 @@ impl ServerCertVerifier for NameListVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(wanted) = &self.wanted else { return Ok(ServerCertVerified::assertion()) };
         let parsed = ParsedCertificate::try_from(end_entity)?;
         let algorithms = self.provider.signature_verification_algorithms.all;
         rustls::client::verify_server_cert_signed_by_trust_anchor(
             &parsed,
-            &self.roots,
+            &wanted.roots,
             intermediates,
             now,
             algorithms,
         )?;
-        if self.holds_name(end_entity, &parsed) {
+        if wanted.holds_name(end_entity, &parsed) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(rustls::CertificateError::NotValidForName.into())
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-
-    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
-        None
-    }
-}
-
-/// Any certificate, because the user asked for it; that the backend holds its key is checked all the same.
-#[derive(Debug)]
-struct Unverified {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
