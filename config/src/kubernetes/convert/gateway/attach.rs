@@ -13,9 +13,9 @@ use crate::{
     kubernetes::{
         convert::{Contribution, Settings},
         object::{
-            Item, Kind, Meta,
+            Item, Kind, Meta, Resource,
             core::Namespace,
-            gateway::{DefaultScope, FromNamespaces, Gateway, ParentRef},
+            gateway::{DefaultScope, FromNamespaces, Gateway, ParentRef, RouteSpec},
         },
         view::{Holder, View},
     },
@@ -38,6 +38,20 @@ pub(super) struct Guest<'a> {
     pub(super) hostnames: &'a [Arc<str>],
     /// How many of these are allowed.
     pub(super) most_hostnames: usize,
+}
+
+impl<'a> Guest<'a> {
+    /// `route`, whose `spec` is given and may name `most_hostnames`.
+    pub(super) fn of<T: Resource, R>(route: &'a Item<T>, spec: &'a RouteSpec<R>, most_hostnames: usize) -> Self {
+        Self {
+            kind: T::KIND,
+            meta: &route.meta,
+            parents: &spec.parent_refs,
+            default_scope: spec.use_default_gateways,
+            hostnames: &spec.hostnames,
+            most_hostnames,
+        }
+    }
 }
 
 /// One host of a route on one socket of one listener.

@@ -33,18 +33,11 @@ const CLOSED: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 /// What a GRPCRoute contributes.
 pub(super) fn convert(route: &Item<GrpcRoute>, view: &View<'_>, settings: &Settings) -> Contribution {
     let spec = &route.body.spec;
-    let guest = Guest {
-        kind: Kind::GrpcRoute,
-        meta: &route.meta,
-        parents: &spec.parent_refs,
-        default_scope: spec.use_default_gateways,
-        hostnames: &spec.hostnames,
-        most_hostnames: 16,
-    };
+    let guest = Guest::of(route, spec, 16);
     let (mut contribution, places) = attach(&guest, view, settings).into_parts();
     let Some(places) = places else { return contribution };
     let rules = Rules { route, places: &places, closed: CLOSED };
-    rules.file(&spec.rules, &mut contribution, |field, rule, closing, contribution| {
+    rules.file(spec.rules.as_deref().unwrap_or_default(), &mut contribution, |field, rule, closing, contribution| {
         one(&route.meta, field, rule, closing, (view, settings), contribution)
     });
     contribution

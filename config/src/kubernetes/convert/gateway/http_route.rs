@@ -33,14 +33,7 @@ const CLOSED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
 /// What an HTTPRoute contributes.
 pub(super) fn convert(route: &Item<HttpRoute>, view: &View<'_>, settings: &Settings) -> Contribution {
     let spec = &route.body.spec;
-    let guest = Guest {
-        kind: Kind::HttpRoute,
-        meta: &route.meta,
-        parents: &spec.parent_refs,
-        default_scope: spec.use_default_gateways,
-        hostnames: &spec.hostnames,
-        most_hostnames: 16,
-    };
+    let guest = Guest::of(route, spec, 16);
     let (mut contribution, places) = attach(&guest, view, settings).into_parts();
     let Some(places) = places else { return contribution };
     // A route without rules has one for every path, by the schema's default.

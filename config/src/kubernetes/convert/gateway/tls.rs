@@ -26,14 +26,7 @@ use crate::{
 /// What a TLSRoute contributes.
 pub(super) fn convert(route: &Item<TlsRoute>, view: &View<'_>, settings: &Settings) -> Contribution {
     let spec = &route.body.spec;
-    let guest = Guest {
-        kind: Kind::TlsRoute,
-        meta: &route.meta,
-        parents: &spec.parent_refs,
-        default_scope: spec.use_default_gateways,
-        hostnames: &spec.hostnames,
-        most_hostnames: 1024,
-    };
+    let guest = Guest::of(route, spec, 1024);
     let (mut contribution, places) = attach(&guest, view, settings).into_parts();
     let Some(places) = places else { return contribution };
     // A route is read even where it attaches to nothing, so that what is wrong with it is told.
@@ -82,11 +75,12 @@ fn claim(route: &Item<TlsRoute>, place: &Attachment, forward: Arc<Forward>) -> S
 /// Where the bytes go. Bytes that are TLS already must not be wrapped in another TLS, so clusters are set apart by
 /// where TLS ends.
 fn forward_of(route: &Item<TlsRoute>, ended: bool, view: &View<'_>, contribution: &mut Contribution) -> Forward {
-    let [rule] = route.body.spec.rules.as_slice() else {
+    let rules = route.body.spec.rules.as_deref().unwrap_or_default();
+    let [rule] = rules else {
         contribution.findings.push(Finding::refused(
             "spec.rules",
             reason::UNSUPPORTED_VALUE,
-            format!("a TLSRoute has exactly one rule, not {}; its connections are closed", route.body.spec.rules.len()),
+            format!("a TLSRoute has exactly one rule, not {}; its connections are closed", rules.len()),
         ));
         return nowhere();
     };

@@ -9,6 +9,22 @@ use super::super::field::or_default;
 /// A port number, 1 to 65535.
 pub type Port = NonZeroU16;
 
+/// `spec` of a route, whose rules are `R`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "R: Default + Deserialize<'de>"))]
+pub struct RouteSpec<R> {
+    /// What it attaches to, at most 32.
+    #[serde(deserialize_with = "or_default")]
+    pub parent_refs: Vec<ParentRef>,
+    /// Not carried (experimental).
+    pub use_default_gateways: Option<DefaultScope>,
+    /// Hosts, at most 16 (a TLSRoute: 1024); every host of the listener when empty.
+    #[serde(deserialize_with = "or_default")]
+    pub hostnames: Vec<Arc<str>>,
+    /// HTTPRoute: at most 16, one for every path when left out. GRPCRoute: at most 16. TLSRoute: exactly one.
+    pub rules: Option<Vec<R>>,
+}
+
 /// `parentRefs[]`: what a route wants to attach to.
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]

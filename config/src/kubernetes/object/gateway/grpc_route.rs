@@ -5,31 +5,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::super::field::or_default;
-use super::{BackendRef, DefaultScope, GrpcFilter, NamedMatch, ParentRef, Unused, ValueMatchType};
+use super::{BackendRef, GrpcFilter, NamedMatch, RouteSpec, Unused, ValueMatchType};
 
 /// Routes of gRPC requests.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct GrpcRoute {
     /// Everything.
-    pub spec: GrpcRouteSpec,
-}
-
-/// `spec`.
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct GrpcRouteSpec {
-    /// What it attaches to, at most 32.
-    #[serde(deserialize_with = "or_default")]
-    pub parent_refs: Vec<ParentRef>,
-    /// Not carried (experimental).
-    pub use_default_gateways: Option<DefaultScope>,
-    /// Hosts, at most 16; every host of the listener when empty.
-    #[serde(deserialize_with = "or_default")]
-    pub hostnames: Vec<Arc<str>>,
-    /// Rules, at most 16.
-    #[serde(deserialize_with = "or_default")]
-    pub rules: Vec<GrpcRule>,
+    pub spec: RouteSpec<GrpcRule>,
 }
 
 /// `spec.rules[]`.

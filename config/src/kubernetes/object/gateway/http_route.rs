@@ -5,30 +5,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::super::field::or_default;
-use super::{BackendRef, DefaultScope, HttpFilter, NamedMatch, ParentRef, Unused};
+use super::{BackendRef, HttpFilter, NamedMatch, RouteSpec, Unused};
 
 /// Routes of HTTP requests.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct HttpRoute {
     /// Everything.
-    pub spec: HttpRouteSpec,
-}
-
-/// `spec`.
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct HttpRouteSpec {
-    /// What it attaches to, at most 32.
-    #[serde(deserialize_with = "or_default")]
-    pub parent_refs: Vec<ParentRef>,
-    /// Not carried (experimental).
-    pub use_default_gateways: Option<DefaultScope>,
-    /// Hosts, at most 16; every host of the listener when empty.
-    #[serde(deserialize_with = "or_default")]
-    pub hostnames: Vec<Arc<str>>,
-    /// Rules, at most 16; one for every path when left out.
-    pub rules: Option<Vec<HttpRule>>,
+    pub spec: RouteSpec<HttpRule>,
 }
 
 /// `spec.rules[]`.
