@@ -176,6 +176,8 @@ pub enum SniRank {
 
 /// How a slot's id spells what it is made from. Ids are text so that they can be shown; parsing stays here.
 pub mod slot {
+    use std::borrow::Cow;
+
     use super::{BTreeMap, CertificateId, ClusterId, MiddlewareId};
 
     /// The certificate in Secret `namespace/name`.
@@ -192,11 +194,18 @@ pub mod slot {
     /// must be reached differently, as `key=value` pairs; usually empty. `protocol` is `h2c` for gRPC, `tcp` for bytes that a BackendTLSPolicy may wrap
     /// in TLS, `tls` for bytes that are TLS already.
     pub fn cluster(namespace: &str, name: &str, port: &str, variant: &BTreeMap<&str, String>) -> ClusterId {
-        let mut text = format!("{namespace}/{name}:{port}");
+        let mut text = format!("{}/{}:{}", plain(namespace), plain(name), plain(port));
         for (key, value) in variant {
-            text.push_str(&format!(";{key}={value}"));
+            text.push_str(&format!(";{key}={}", value.replace(';', "%3B")));
         }
         ClusterId::new(text)
+    }
+
+    /// Names are not judged where they are referred to. One with marks that an id is read by could say more than a
+    /// name; with the marks replaced it names nothing that exists.
+    fn plain(name: &str) -> Cow<'_, str> {
+        let is_mark = |c: char| matches!(c, '/' | ':' | ';' | '=');
+        if name.contains(is_mark) { name.replace(is_mark, "%").into() } else { name.into() }
     }
 
     /// What a cluster's id says.
@@ -224,6 +233,30 @@ pub mod slot {
     /// `namespace/name` of a certificate or middleware slot.
     pub fn split(id: &str) -> Option<(&str, &str)> {
         id.split_once('/')
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn no_name_says_more_than_a_name() {
+            let variant = BTreeMap::from([("protocol", "h2c".to_owned())]);
+            for [namespace, name, port] in [
+                ["ns", "web", "80"],
+                ["ns", "web:443;protocol=tls;x=", "80"],
+                ["ns", "web", "443;protocol=tls"],
+                ["ns", "other/web", "80"],
+                ["other/web:80;x=", "web", "80"],
+            ] {
+                let id = cluster(namespace, name, port, &variant);
+                let read = parse_cluster(&id).expect("an id that was made here");
+                assert_eq!(read.variant, BTreeMap::from([("protocol", "h2c")]), "{id}");
+                let is_plain = [namespace, name, port].iter().all(|part| !part.contains(['/', ':', ';', '=']));
+                let same = [read.namespace, read.name, read.port] == [namespace, name, port];
+                assert_eq!(same, is_plain, "{id} names what was referred to, or nothing");
+            }
+        }
     }
 }
 
