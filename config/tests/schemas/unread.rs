@@ -24,7 +24,6 @@ pub(crate) const UNREAD: &[(&str, &str, Why)] = &[
     ("Gateway", "spec.infrastructure.parametersRef", Refused),
     ("Gateway", "spec.listeners[].filters", Refused),
     ("Gateway", "spec.listeners[].tls.options", Refused),
-    ("Gateway", "spec.tls.backend.clientCertificateRef", Refused),
     // Refused at each listener that ends TLS; there may be none that it is for.
     ("Gateway", "spec.tls.frontend.default.validation", Harmless),
     ("Gateway", "spec.tls.frontend.perPort[].tls.validation", Harmless),

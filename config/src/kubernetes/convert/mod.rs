@@ -190,8 +190,14 @@ pub mod slot {
         MiddlewareId::new(format!("{namespace}/{name}"))
     }
 
+    /// Variant: the Secret (`namespace/name`) whose certificate is presented where the port is spoken to over TLS.
+    pub const CLIENT_CERTIFICATE: &str = "client-certificate";
+    /// Value of [`CLIENT_CERTIFICATE`] where the one that was asked for may not be used: TLS is refused then.
+    pub const NO_CERTIFICATE: &str = "refused";
+
     /// Port `port` (a number, or a name) of Service `namespace/name`. `variant` sets apart users of one port that
-    /// must be reached differently, as `key=value` pairs; usually empty. `protocol` is `h2c` for gRPC, `tcp` for bytes that a BackendTLSPolicy may wrap
+    /// must be reached differently, as `key=value` pairs; usually empty. [`CLIENT_CERTIFICATE`]
+    /// is what a Gateway presents; `protocol` is `h2c` for gRPC, `tcp` for bytes that a BackendTLSPolicy may wrap
     /// in TLS, `tls` for bytes that are TLS already.
     pub fn cluster(namespace: &str, name: &str, port: &str, variant: &BTreeMap<&str, String>) -> ClusterId {
         let mut text = format!("{}/{}:{}", plain(namespace), plain(name), plain(port));

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
+    certificate_ref,
     class::{self, Ownership},
     hostname,
     listener::{Listener, Listeners, Protocol},
@@ -69,8 +70,8 @@ pub(super) struct Attachment {
     pub(super) hostname: Option<usize>,
     /// Hosts that more specific listeners have.
     pub(super) except_hosts: Arc<[HostPattern]>,
-    /// Why the Gateway's routes are closed, if they are.
-    pub(super) closed: Option<Arc<str>>,
+    /// What the Gateway presents to backends, as a cluster's id says it.
+    pub(super) client_certificate: Option<Arc<str>>,
     /// Certificates of a listener that ends TLS for a TLSRoute; otherwise empty.
     pub(super) certificates: Arc<[CertificateId]>,
 }
@@ -217,11 +218,7 @@ impl<'v> Request<'_, 'v> {
             self.attach_to(&listeners, listener, attached, used);
         }
         if attached.owners.len() > before {
-            // Attached all the same: its hosts must not fall to another route.
-            return match &listeners.closed {
-                Some(reason) => Err(self.refuse(reason::UNSUPPORTED_VALUE, reason.to_string())),
-                None => Ok(true),
-            };
+            return Ok(true);
         }
         Err(self
             .refuse(reason::NO_MATCHING_LISTENER_HOSTNAME, "no listener has any of the route's hostnames".to_owned()))
@@ -346,6 +343,8 @@ impl<'v> Request<'_, 'v> {
     ) {
         let (Some(protocol), Some(host)) = (listener.protocol, &listener.host) else { return };
         let certificates = self.certificates(listeners, listener, protocol);
+        let client_certificate =
+            certificate_ref::towards_backends(listeners.gateway).map(|reference| reference.variant(self.view));
         let owner = owner(listeners.gateway, listener);
         let mut matched = false;
         for (index, route_host) in self.hosts {
@@ -365,7 +364,7 @@ impl<'v> Request<'_, 'v> {
                     route_host: route_host.clone(),
                     hostname: *index,
                     except_hosts: listener.except_hosts.clone(),
-                    closed: listeners.closed.clone(),
+                    client_certificate: client_certificate.clone(),
                     certificates: certificates.clone(),
                 };
                 if !attached.places.contains(&place) {

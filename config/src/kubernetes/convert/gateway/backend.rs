@@ -1,12 +1,13 @@
 //! `backendRefs`: which Service ports a rule's requests go to. A reference that may not be followed keeps its share of
 //! the weight, and answers with an error.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     filter::{self, FilterSource},
     grant::{self, Reference},
     reason,
+    rules::Variant,
 };
 use crate::{
     kubernetes::{
@@ -39,7 +40,7 @@ pub(super) struct Rule<'a> {
     /// `spec.rules[i]`.
     pub(super) field: String,
     /// What sets apart how the clusters are reached.
-    pub(super) variant: BTreeMap<&'static str, String>,
+    pub(super) variant: Variant,
     /// Whether the rule has exactly one match, of a path prefix.
     pub(super) one_prefix: bool,
 }

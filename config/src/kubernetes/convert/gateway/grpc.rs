@@ -1,6 +1,6 @@
 //! `GRPCRoute`: services and methods are paths `/service/method`, and backends speak HTTP/2.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -9,7 +9,7 @@ use super::{
     backend,
     filter::{self, Level},
     http_match, reason,
-    rules::{self, Closing, Draft, Rules, Written},
+    rules::{self, Closing, Draft, Rules, Site, Written},
 };
 use crate::{
     kubernetes::{
@@ -36,9 +36,9 @@ pub(super) fn convert(route: &Item<GrpcRoute>, view: &View<'_>, settings: &Setti
     let guest = Guest::of(route, spec, 16);
     let (mut contribution, places) = attach(&guest, view, settings).into_parts();
     let Some(places) = places else { return contribution };
-    let rules = Rules { route, places: &places, closed: CLOSED };
-    rules.file(spec.rules.as_deref().unwrap_or_default(), &mut contribution, |field, rule, closing, contribution| {
-        one(&route.meta, field, rule, closing, (view, settings), contribution)
+    let rules = spec.rules.as_deref().unwrap_or_default();
+    Rules { route, places: &places }.file(rules, &mut contribution, |rule, site, contribution| {
+        one(&route.meta, rule, site, (view, settings), contribution)
     });
     contribution
 }
@@ -55,19 +55,19 @@ impl Written for GrpcRule {
 
 fn one(
     meta: &Meta,
-    field: String,
     rule: &GrpcRule,
-    mut closing: Closing,
+    site: Site,
     (view, settings): (&View<'_>, &Settings),
     contribution: &mut Contribution,
 ) -> Draft {
+    let Site { field, mut closing, mut variant } = site;
     let findings = &mut contribution.findings;
     let matches = matches(rule, &field, &mut closing, findings);
     let filters = filter::read(&rule.filters, &field, Level::Rule(&meta.namespace), false, findings);
     closing.also(filters.closed.clone());
     contribution.middlewares.extend(rules::middlewares(&filters, meta, (view, settings), findings));
     closing.note(check(rule, &field, findings), findings);
-    let variant = BTreeMap::from([("protocol", "h2c".to_owned())]);
+    variant.insert("protocol", "h2c".to_owned());
     let reader = backend::Rule { kind: Kind::GrpcRoute, meta, field, variant, one_prefix: false };
     let backends = reader.backends(&rule.backend_refs, view, &mut contribution.clusters, findings);
     let forward = Forward { backends, unresolved: CLOSED, timeouts: Timeouts::default(), retry: None };

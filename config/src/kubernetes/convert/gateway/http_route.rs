@@ -1,6 +1,6 @@
 //! `HTTPRoute`.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -9,7 +9,7 @@ use super::{
     backend,
     filter::{self, Level},
     http_match, reason,
-    rules::{self, Closing, Draft, Rules, Written},
+    rules::{self, Closing, Draft, Rules, Site, Written},
     timeout,
 };
 use crate::{
@@ -43,11 +43,9 @@ pub(super) fn convert(route: &Item<HttpRoute>, view: &View<'_>, settings: &Setti
         let message = "a list of rules may not be empty; leave it out for one rule for every path";
         contribution.findings.push(Finding::refused("spec.rules", reason::UNSUPPORTED_VALUE, message));
     }
-    Rules { route, places: &places, closed: CLOSED }.file(
-        rules,
-        &mut contribution,
-        |field, rule, closing, contribution| one(&route.meta, field, rule, closing, (view, settings), contribution),
-    );
+    Rules { route, places: &places }.file(rules, &mut contribution, |rule, site, contribution| {
+        one(&route.meta, rule, site, (view, settings), contribution)
+    });
     contribution
 }
 
@@ -63,12 +61,12 @@ impl Written for HttpRule {
 
 fn one(
     meta: &Meta,
-    field: String,
     rule: &HttpRule,
-    mut closing: Closing,
+    site: Site,
     (view, settings): (&View<'_>, &Settings),
     contribution: &mut Contribution,
 ) -> Draft {
+    let Site { field, mut closing, variant } = site;
     let findings = &mut contribution.findings;
     let matches = matches(rule, &field, &mut closing, findings);
     let one_prefix = has_one_prefix(rule);
@@ -80,7 +78,7 @@ fn one(
     let timeouts = closing.note(timeouts, findings).flatten().unwrap_or_default();
     let retry = rule.retry.as_ref().map(|asked| timeout::retry(asked, &field)).transpose();
     let retry = closing.note(retry, findings).flatten();
-    let reader = backend::Rule { kind: Kind::HttpRoute, meta, field, variant: BTreeMap::new(), one_prefix };
+    let reader = backend::Rule { kind: Kind::HttpRoute, meta, field, variant, one_prefix };
     let backends = reader.backends(&rule.backend_refs, view, &mut contribution.clusters, findings);
     let forward = Forward { backends, unresolved: CLOSED, timeouts, retry };
     let action = Draft::action(closing.reason(), CLOSED, filters.steps, Outcome::Forward(forward));

@@ -3,6 +3,7 @@
 
 mod attach;
 mod backend;
+mod certificate_ref;
 mod class;
 mod filter;
 mod grant;

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::{
+    certificate_ref::{self, CertificateRef},
     class::{self, Ownership},
-    grant::{self, Reference},
     listener::{Listener, Listeners, Protocol},
     reason,
 };
 use crate::{
     kubernetes::{
-        convert::{Contribution, Settings, SniClaim, SniRank, SocketClaim, object_id, secret, slot},
-        object::{Item, Kind, core::Secret, gateway::Gateway},
+        convert::{Contribution, Settings, SniClaim, SniRank, SocketClaim, object_id, slot},
+        object::{Item, gateway::Gateway},
         view::View,
     },
     model::{
@@ -34,6 +34,7 @@ pub(super) fn convert(gateway: &Item<Gateway>, view: &View<'_>, settings: &Setti
     contribution.findings.extend(taken_over_parameters(gateway));
     let listeners = Listeners::of(gateway);
     contribution.findings.extend_from_slice(&listeners.findings);
+    contribution.findings.extend(client_certificate_problem(gateway, view));
     for listener in &listeners.all {
         add(&listeners, listener, view, &mut contribution);
     }
@@ -76,6 +77,13 @@ fn taken_over_parameters(gateway: &Item<Gateway>) -> Option<Finding> {
             "the parameters are those of the product that is replaced and have no effect",
         )
     })
+}
+
+fn client_certificate_problem(gateway: &Item<Gateway>, view: &View<'_>) -> Option<Finding> {
+    let reference = certificate_ref::towards_backends(gateway)?;
+    let mut finding = reference.check(view).and_then(|()| reference.existing(view)).err()?;
+    finding.message.push_str(", so its routes reach no backend over TLS");
+    Some(finding)
 }
 
 fn add(listeners: &Listeners<'_>, listener: &Listener<'_>, view: &View<'_>, contribution: &mut Contribution) {
@@ -140,71 +148,16 @@ pub(super) fn certificates(
     };
     let mut ids = Vec::new();
     for (index, reference) in refs.iter().enumerate() {
-        let namespace = reference.namespace.as_ref().unwrap_or(&gateway.meta.namespace);
-        match certificate_problem(gateway, reference, namespace, view) {
-            None => {}
-            Some(CertificateProblem { finding: (reason, message), remedy, usable }) => {
-                let field = format!("{}.tls.certificateRefs[{index}]", listener.field());
-                findings.push(Finding::refused(field, reason, message).remedy(remedy));
-                if !usable {
-                    continue;
-                }
+        let field = format!("{}.tls.certificateRefs[{index}]", listener.field());
+        let reference = CertificateRef { gateway, reference, field, invalid: reason::INVALID_CERTIFICATE_REF };
+        match reference.check(view) {
+            // The slot is referred to all the same while there is no certificate, since it may come to be.
+            Ok(()) => {
+                findings.extend(reference.existing(view).err());
+                ids.push(slot::certificate(reference.namespace(), &reference.reference.name));
             }
+            Err(finding) => findings.push(finding),
         }
-        ids.push(slot::certificate(namespace, &reference.name));
     }
     ids
-}
-
-struct CertificateProblem {
-    finding: (&'static str, String),
-    remedy: String,
-    /// Whether the slot is referred to all the same, since it may come to be.
-    usable: bool,
-}
-
-fn certificate_problem(
-    gateway: &Item<Gateway>,
-    reference: &crate::kubernetes::object::gateway::ObjectRef,
-    namespace: &str,
-    view: &View<'_>,
-) -> Option<CertificateProblem> {
-    let (group, kind) = (reference.group.as_deref().unwrap_or(""), reference.kind.as_deref().unwrap_or("Secret"));
-    if (group, kind) != ("", "Secret") {
-        return Some(CertificateProblem {
-            finding: (
-                reason::INVALID_CERTIFICATE_REF,
-                format!("{} is no kind of certificate", reason::kind(kind, group)),
-            ),
-            remedy: "name a Secret of type kubernetes.io/tls".to_owned(),
-            usable: false,
-        });
-    }
-    let consent = Reference {
-        from: Kind::Gateway,
-        from_namespace: &gateway.meta.namespace,
-        to: Kind::Secret,
-        to_namespace: namespace,
-        to_name: &reference.name,
-    };
-    if !grant::permits(view, consent) {
-        return Some(CertificateProblem {
-            finding: (
-                reason::REF_NOT_PERMITTED,
-                format!("namespace {namespace} does not consent to the use of its Secret {}", reference.name),
-            ),
-            remedy: grant::remedy(consent),
-            usable: false,
-        });
-    }
-    let message = match view.get::<Secret>(namespace, &reference.name).map(|item| secret::certificate_of(item)) {
-        Some(Ok(_)) => return None,
-        Some(Err(problem)) => format!("Secret {namespace}/{} is no certificate: {problem}", reference.name),
-        None => format!("there is no Secret {namespace}/{}", reference.name),
-    };
-    Some(CertificateProblem {
-        finding: (reason::INVALID_CERTIFICATE_REF, message),
-        remedy: String::new(),
-        usable: true,
-    })
 }

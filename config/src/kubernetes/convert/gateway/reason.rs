@@ -22,6 +22,8 @@ pub(in crate::kubernetes::convert) const NO_MATCHING_LISTENER_HOSTNAME: &str = "
 pub(in crate::kubernetes::convert) const NO_MATCHING_PARENT: &str = "NoMatchingParent";
 /// A listener's certificate cannot be used.
 pub(in crate::kubernetes::convert) const INVALID_CERTIFICATE_REF: &str = "InvalidCertificateRef";
+/// What a Gateway would present to backends cannot be used.
+pub(in crate::kubernetes::convert) const INVALID_CLIENT_CERTIFICATE_REF: &str = "InvalidClientCertificateRef";
 /// Filters that exclude each other.
 pub(in crate::kubernetes::convert) const INCOMPATIBLE_FILTERS: &str = "IncompatibleFilters";
 /// Two listeners with one hostname.

@@ -1,13 +1,16 @@
 //! From the rules of one route and the places that it attaches to, to rules in tables.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use http::StatusCode;
 
 use super::{attach::Attachment, filter::Filters, reason};
 use crate::{
     kubernetes::{
-        convert::{Contribution, Settings, middleware, object_id},
+        convert::{Contribution, Settings, middleware, object_id, slot},
         object::{Item, Meta, Resource, traefik::Middleware},
         view::View,
     },
@@ -32,14 +35,10 @@ impl Draft {
     /// The action of a rule that is closed, or else what `open` says.
     pub(super) fn action(closed: Option<Arc<str>>, status: StatusCode, steps: Vec<Step>, open: Outcome) -> Action {
         match closed {
-            Some(reason) => close(reason, status),
+            Some(reason) => Action { steps: Vec::new(), outcome: Outcome::Closed { status, reason } },
             None => Action { steps, outcome: open },
         }
     }
-}
-
-fn close(reason: Arc<str>, status: StatusCode) -> Action {
-    Action { steps: Vec::new(), outcome: Outcome::Closed { status, reason } }
 }
 
 /// A rule as its route writes it, of either kind.
@@ -56,50 +55,86 @@ pub(super) struct Rules<'a, T> {
     pub(super) route: &'a Item<T>,
     /// Where it is served.
     pub(super) places: &'a [Attachment],
-    /// What closed rules answer.
-    pub(super) closed: StatusCode,
+}
+
+/// Where a rule stands, and for whom it is read.
+pub(super) struct Site {
+    /// `spec.rules[i]`.
+    pub(super) field: String,
+    /// What closes it already.
+    pub(super) closing: Closing,
+    /// What sets apart how its clusters are reached.
+    pub(super) variant: Variant,
+}
+
+/// See `slot::cluster`.
+pub(super) type Variant = BTreeMap<&'static str, String>;
+
+/// The variant of clusters that a Gateway presents this certificate to.
+pub(super) fn variant(client_certificate: Option<&Arc<str>>) -> Variant {
+    client_certificate.map(|secret| (slot::CLIENT_CERTIFICATE, secret.to_string())).into_iter().collect()
 }
 
 impl<T: Resource> Rules<'_, T> {
-    /// Reads each of `rules` (with its field, and what closes it already) and files it.
+    /// Reads each of `rules` and files it: once for each certificate that its Gateways present to backends.
     pub(super) fn file<R: Written>(
         &self,
         rules: &[R],
         contribution: &mut Contribution,
-        mut read: impl FnMut(String, &R, Closing, &mut Contribution) -> Draft,
+        mut read: impl FnMut(&R, Site, &mut Contribution) -> Draft,
     ) {
         let closed = check(rules, &mut contribution.findings);
+        let certificates = self.client_certificates();
         for (index, rule) in (0..).zip(rules) {
-            let draft = read(format!("spec.rules[{index}]"), rule, Closing::new(closed.clone()), contribution);
             let source = Arc::new(RuleSource {
                 object: object_id(self.route),
                 created: self.route.meta.creation_timestamp,
                 rule_index: index,
                 rule_name: rule.name().cloned(),
             });
-            contribution.rules.extend(file_one(&source, &draft, self.places, self.closed));
+            for certificate in &certificates {
+                let (field, closing) = (format!("spec.rules[{index}]"), Closing::new(closed.clone()));
+                let site = Site { field, closing, variant: variant(certificate.as_ref()) };
+                let draft = read(rule, site, contribution);
+                let places = self.places.iter().filter(|place| place.client_certificate == *certificate);
+                contribution.rules.extend(file_one(&source, &draft, places));
+            }
         }
+        contribution.findings = unique(std::mem::take(&mut contribution.findings));
+    }
+
+    /// Those of all places. A route is read even where it attaches to nothing, so that what is wrong with it is told.
+    fn client_certificates(&self) -> Vec<Option<Arc<str>>> {
+        let mut certificates: Vec<_> = self.places.iter().map(|place| place.client_certificate.clone()).collect();
+        certificates.sort();
+        certificates.dedup();
+        if certificates.is_empty() { vec![None] } else { certificates }
     }
 }
 
-/// Rules differ between places only in the hosts that are taken from them and in whether their Gateway is closed;
-/// otherwise they are shared.
-fn file_one(
+/// What is read for several places and wrong is told once.
+pub(super) fn unique(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !kept.contains(&finding) {
+            kept.push(finding);
+        }
+    }
+    kept
+}
+
+/// Rules differ between places only in the hosts that are taken from them; otherwise they are shared.
+fn file_one<'a>(
     source: &Arc<RuleSource>,
     draft: &Draft,
-    places: &[Attachment],
-    status: StatusCode,
+    places: impl Iterator<Item = &'a Attachment>,
 ) -> Vec<(Place, Arc<Rule>)> {
     let mut filed = Vec::new();
     let mut made: Vec<(&Attachment, Vec<Arc<Rule>>)> = Vec::new();
-    let open = Arc::new(draft.action.clone());
+    let action = Arc::new(draft.action.clone());
     for place in places {
-        let same = |other: &Attachment| other.except_hosts == place.except_hosts && other.closed == place.closed;
+        let same = |other: &Attachment| other.except_hosts == place.except_hosts;
         let at = made.iter().position(|(other, _)| same(other)).unwrap_or_else(|| {
-            let action = match &place.closed {
-                Some(reason) => Arc::new(close(reason.clone(), status)),
-                None => open.clone(),
-            };
             made.push((place, make(source, draft, place, &action)));
             made.len() - 1
         });

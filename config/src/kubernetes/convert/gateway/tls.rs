@@ -1,13 +1,14 @@
 //! `TLSRoute`: connections by SNI, passed through or ended here.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     attach::{Attachment, Guest, attach},
     backend,
     listener::Protocol,
     owner::nowhere,
-    reason, rules,
+    reason,
+    rules::{self, Variant},
 };
 use crate::{
     kubernetes::{
@@ -30,29 +31,30 @@ pub(super) fn convert(route: &Item<TlsRoute>, view: &View<'_>, settings: &Settin
     let (mut contribution, places) = attach(&guest, view, settings).into_parts();
     let Some(places) = places else { return contribution };
     // A route is read even where it attaches to nothing, so that what is wrong with it is told.
-    let mut passthrough = None;
-    let mut terminate = None;
+    let mut forwards: Vec<(Variant, Arc<Forward>)> = Vec::new();
     for place in &places {
-        let ended = place.protocol == Protocol::TlsTerminate;
-        let forward = if ended { &mut terminate } else { &mut passthrough };
-        let forward =
-            forward.get_or_insert_with(|| Arc::new(forward_of(route, ended, view, &mut contribution))).clone();
+        let variant = variant(place);
+        let made = forwards.iter().find(|(made, _)| *made == variant).map(|(_, forward)| forward.clone());
+        let forward = made.unwrap_or_else(|| {
+            let forward = Arc::new(forward_of(route, variant.clone(), view, &mut contribution));
+            forwards.push((variant, forward.clone()));
+            forward
+        });
         contribution.certificates.extend(place.certificates.iter().cloned());
         contribution.sni.push(claim(route, place, forward));
     }
     if places.is_empty() {
         let mut unused = Contribution::default();
-        forward_of(route, false, view, &mut unused);
+        forward_of(route, Variant::new(), view, &mut unused);
         contribution.findings.extend(unused.findings);
     }
-    contribution.findings = unique(std::mem::take(&mut contribution.findings));
+    contribution.findings = rules::unique(std::mem::take(&mut contribution.findings));
     contribution.certificates.sort();
     contribution.certificates.dedup();
     contribution
 }
 
 fn claim(route: &Item<TlsRoute>, place: &Attachment, forward: Arc<Forward>) -> SniClaim {
-    let forward = if place.closed.is_some() { Arc::new(nowhere()) } else { forward };
     SniClaim {
         socket: place.socket,
         pattern: place.host.clone(),
@@ -72,9 +74,18 @@ fn claim(route: &Item<TlsRoute>, place: &Attachment, forward: Arc<Forward>) -> S
     }
 }
 
-/// Where the bytes go. Bytes that are TLS already must not be wrapped in another TLS, so clusters are set apart by
-/// where TLS ends.
-fn forward_of(route: &Item<TlsRoute>, ended: bool, view: &View<'_>, contribution: &mut Contribution) -> Forward {
+/// Bytes that are TLS already must not be wrapped in another TLS, so clusters are set apart by where TLS ends.
+fn variant(place: &Attachment) -> Variant {
+    if place.protocol != Protocol::TlsTerminate {
+        return Variant::from([("protocol", "tls".to_owned())]);
+    }
+    let mut variant = rules::variant(place.client_certificate.as_ref());
+    variant.insert("protocol", "tcp".to_owned());
+    variant
+}
+
+/// Where the bytes go.
+fn forward_of(route: &Item<TlsRoute>, variant: Variant, view: &View<'_>, contribution: &mut Contribution) -> Forward {
     let rules = route.body.spec.rules.as_deref().unwrap_or_default();
     let [rule] = rules else {
         contribution.findings.push(Finding::refused(
@@ -88,12 +99,11 @@ fn forward_of(route: &Item<TlsRoute>, ended: bool, view: &View<'_>, contribution
         contribution.findings.push(finding);
         return nowhere();
     }
-    let protocol = if ended { "tcp" } else { "tls" };
     let reader = backend::Rule {
         kind: Kind::TlsRoute,
         meta: &route.meta,
         field: "spec.rules[0]".to_owned(),
-        variant: BTreeMap::from([("protocol", protocol.to_owned())]),
+        variant,
         one_prefix: false,
     };
     let backends = reader.backends(&rule.backend_refs, view, &mut contribution.clusters, &mut contribution.findings);
@@ -106,15 +116,4 @@ fn check(rule: &TlsRule) -> Result<(), Finding> {
         return Err(Finding::refused("spec.rules[0].backendRefs", reason::NO_BACKENDS, message));
     }
     rules::check_backends(rule.backend_refs.len(), "spec.rules[0]")
-}
-
-/// The same rule is read for each place where TLS may end; what is wrong with it is told once.
-fn unique(findings: Vec<Finding>) -> Vec<Finding> {
-    let mut kept: Vec<Finding> = Vec::new();
-    for finding in findings {
-        if !kept.contains(&finding) {
-            kept.push(finding);
-        }
-    }
-    kept
 }

@@ -8,18 +8,21 @@ mod option;
 mod port;
 mod protocol;
 
-use super::{Contribution, Filled, Settings, backend_tls, object_id, slot};
+use std::sync::Arc;
+
+use super::{Contribution, Filled, Settings, backend_tls, object_id, secret, slot};
 use crate::{
     kubernetes::{
         object::{
             Item,
-            core::{Service, ServiceType},
+            core::{Secret, Service, ServiceType},
             discovery::EndpointSlice,
         },
         view::View,
     },
     model::{
-        cluster::{Cluster, ClusterSlot, Endpoint},
+        certificate::Certificate,
+        cluster::{Cluster, ClusterSlot, Endpoint, UpstreamTls},
         id::ClusterId,
     },
     report::Finding,
@@ -87,6 +90,10 @@ fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster
         let policy = backend_tls::upstream(view, at.namespace, at.name, port.name).map_err(|why| why.to_string())?;
         spoken.tls = policy.or(spoken.tls);
     }
+    if let (Some(tls), Some(secret)) = (&spoken.tls, at.variant.get(slot::CLIENT_CERTIFICATE)) {
+        let client_certificate = Some(client_certificate(secret, view)?);
+        spoken.tls = Some(UpstreamTls { client_certificate, ..(**tls).clone() }.into());
+    }
     let endpoints = endpoints(view, service, &port, spoken.is_http(), settings)?;
     let mut findings = Findings::new();
     if endpoints.is_empty() {
@@ -105,6 +112,14 @@ fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster
         connect_timeout: options.connect_timeout,
     };
     Ok((cluster, findings))
+}
+
+/// The certificate in Secret `namespace/name`, as a variant names it.
+fn client_certificate(secret: &str, view: &View<'_>) -> Result<Arc<Certificate>, String> {
+    let closed = |why: &str| format!("the client certificate of the Gateway cannot be used: {why}");
+    let (namespace, name) = slot::split(secret).ok_or_else(|| closed("it may not be referred to"))?;
+    let item = view.get::<Secret>(namespace, name).ok_or_else(|| closed(&format!("there is no Secret {secret}")))?;
+    secret::certificate_of(item).clone().map_err(|problem| closed(&format!("Secret {secret}: {problem}")))
 }
 
 fn endpoints(

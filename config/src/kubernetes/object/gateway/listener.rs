@@ -30,7 +30,7 @@ pub struct GatewaySpec {
     pub infrastructure: Option<Infrastructure>,
     /// Not carried.
     pub allowed_listeners: Option<AllowedListeners>,
-    /// Not carried.
+    /// TLS towards backends, and how clients are authenticated.
     pub tls: Option<GatewayTls>,
     /// Not carried (experimental).
     pub default_scope: Option<DefaultScope>,
@@ -79,7 +79,7 @@ pub struct ListenerNamespaces {
 /// `spec.tls`.
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct GatewayTls {
-    /// What is presented to backends. Not carried.
+    /// What is presented to backends.
     pub backend: Option<BackendTls>,
     /// How clients are authenticated. Not carried.
     pub frontend: Option<FrontendTls>,
@@ -89,8 +89,8 @@ pub struct GatewayTls {
 #[derive(Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendTls {
-    /// A Secret.
-    pub client_certificate_ref: Option<Unused>,
+    /// A Secret; only backends that are spoken to over TLS see the certificate.
+    pub client_certificate_ref: Option<ObjectRef>,
 }
 
 /// `spec.tls.frontend`.

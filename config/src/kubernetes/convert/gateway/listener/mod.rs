@@ -28,8 +28,6 @@ pub(super) struct Listeners<'a> {
     pub(super) addresses: Vec<Option<IpAddr>>,
     /// In the order of the object.
     pub(super) all: Vec<Listener<'a>>,
-    /// Why routes of this Gateway answer 500, if they do.
-    pub(super) closed: Option<Arc<str>>,
     /// What is wrong with the Gateway beside certificates.
     pub(super) findings: Vec<Finding>,
 }
@@ -112,12 +110,12 @@ impl<'a> Listeners<'a> {
         conflict::refuse_conflicts(&mut all, &mut findings);
         not_carried::refuse_client_validation(&gateway.body, &mut all, &mut findings);
         conflict::isolate(&mut all);
-        let closed = not_carried::of_gateway(&gateway.body, &mut findings);
+        not_carried::of_gateway(&gateway.body, &mut findings);
         if addresses.is_empty() || gateway.body.spec.listeners.len() > 64 {
             all.iter_mut().for_each(|listener| listener.accepted = false);
         }
         check_count(&all, gateway.body.spec.listeners.len(), &mut findings);
-        Self { gateway, addresses, all, closed, findings }
+        Self { gateway, addresses, all, findings }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Fields of a Gateway that are not carried, and what they cost.
 
-use std::sync::Arc;
-
 use super::{Listener, Protocol};
 use crate::{
     kubernetes::{
@@ -11,9 +9,8 @@ use crate::{
     report::Finding,
 };
 
-/// Fields of the Gateway that are not carried. Returned: why its routes are closed, where serving them without would
-/// change what they mean.
-pub(super) fn of_gateway(gateway: &Gateway, findings: &mut Vec<Finding>) -> Option<Arc<str>> {
+/// Fields of the Gateway that are not carried.
+pub(super) fn of_gateway(gateway: &Gateway, findings: &mut Vec<Finding>) {
     let spec = &gateway.spec;
     let mut refuse = |field: &str, message: &str| {
         findings.push(Finding::refused(field, reason::UNSUPPORTED_VALUE, message));
@@ -33,12 +30,6 @@ pub(super) fn of_gateway(gateway: &Gateway, findings: &mut Vec<Finding>) -> Opti
     if spec.default_scope == Some(DefaultScope::All) {
         refuse("spec.defaultScope", "default Gateways are not carried; routes must name this Gateway in parentRefs");
     }
-    let certificate = spec.tls.as_ref().and_then(|tls| tls.backend.as_ref()).and_then(|tls| tls.client_certificate_ref);
-    certificate.map(|_| {
-        let message = "client certificates towards backends are not carried, so the routes of this Gateway answer 500";
-        refuse("spec.tls.backend.clientCertificateRef", message);
-        message.into()
-    })
 }
 
 /// Client certificates are not asked for yet: what must not be reached without one is not served.
