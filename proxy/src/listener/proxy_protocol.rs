@@ -139,6 +139,11 @@ async fn read_v1(stream: &mut TcpStream, mut bytes: Vec<u8>) -> Result<Ends, Hea
 }
 
 fn ends_v1(bytes: &[u8]) -> Result<Ends, HeaderError> {
+    // The parser takes a space for a CR and the reverse (specification section 2.1: CRLF, and single spaces before it).
+    let line = bytes.strip_suffix(b"\r\n").ok_or(HeaderError::Malformed)?;
+    if line.contains(&b'\r') {
+        return Err(HeaderError::Malformed);
+    }
     let header = v1::Header::try_from(bytes).map_err(|_| HeaderError::Malformed)?;
     Ok(match header.addresses {
         v1::Addresses::Unknown => None,
@@ -186,6 +191,21 @@ mod tests {
         let at = header(0x21, before).len() + 3;
         bytes[at..at + 4].copy_from_slice(&sum);
         bytes
+    }
+
+    #[test]
+    fn a_line_ends_with_crlf_and_its_words_with_a_space() {
+        assert!(matches!(ends(b"PROXY TCP4 192.0.2.1 198.51.100.2 1 44\r\n"), Ok(Some(_))));
+        assert!(matches!(ends(b"PROXY UNKNOWN\r\n"), Ok(None)));
+        for line in [
+            "PROXY TCP4 192.0.2.1 198.51.100.2 1 44 \n",
+            "PROXY TCP4 192.0.2.1 198.51.100.2 1 44\n",
+            "PROXY TCP4 192.0.2.1\r198.51.100.2 1 44\r\n",
+            "PROXY\rTCP4 192.0.2.1 198.51.100.2 1 44\r\n",
+            "PROXY UNKNOWN \n",
+        ] {
+            assert!(matches!(ends(line.as_bytes()), Err(HeaderError::Malformed)), "{line:?}");
+        }
     }
 
     #[test]
