@@ -22,6 +22,7 @@ pub mod plan;
 pub mod protocol;
 pub mod respond;
 pub mod settings;
+pub mod socket;
 pub mod telemetry;
 pub mod tls;
 pub mod upstream;

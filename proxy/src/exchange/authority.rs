@@ -4,7 +4,12 @@
 
 use std::{net::Ipv6Addr, rc::Rc};
 
-use http::{HeaderValue, Version, header, request::Parts, uri::Authority};
+use http::{
+    HeaderValue, Version,
+    header::{self, Entry},
+    request::Parts,
+    uri::Authority,
+};
 
 use crate::respond::Failure;
 
@@ -21,24 +26,24 @@ pub struct RequestHost {
 
 /// Finds the host, and removes it from `parts`: the URI keeps path and query, the Host field goes.
 pub(super) fn take(parts: &mut Parts) -> Result<RequestHost, Failure> {
-    let mut fields = parts.headers.get_all(header::HOST).iter();
-    let field = fields.next().cloned();
-    if fields.next().is_some() {
-        return Err(Failure::BadRequest("more than one Host field"));
-    }
-    let host = match (parts.uri.authority(), field) {
-        (Some(target), Some(field)) if !target.as_str().as_bytes().eq_ignore_ascii_case(field.as_bytes()) => {
-            return Err(Failure::BadRequest("the request target's authority and the Host field differ"));
+    let field = match parts.headers.entry(header::HOST) {
+        Entry::Vacant(_) => None,
+        Entry::Occupied(fields) if fields.iter().nth(1).is_some() => {
+            return Err(Failure::BadRequest("more than one Host field"));
         }
-        (Some(target), _) => from_authority(target)?,
-        (None, Some(field)) => from_field(field)?,
-        (None, None) if parts.version < Version::HTTP_11 => {
-            RequestHost { written: HeaderValue::from_static(""), name: "".into(), port: None }
-        }
-        (None, None) => return Err(Failure::BadRequest("no Host field")),
+        Entry::Occupied(field) => Some(field.remove()),
     };
-    parts.headers.remove(header::HOST);
-    Ok(host)
+    match (parts.uri.authority(), field) {
+        (Some(target), Some(field)) if !target.as_str().as_bytes().eq_ignore_ascii_case(field.as_bytes()) => {
+            Err(Failure::BadRequest("the request target's authority and the Host field differ"))
+        }
+        (Some(target), _) => from_authority(target),
+        (None, Some(field)) => from_field(field),
+        (None, None) if parts.version < Version::HTTP_11 => {
+            Ok(RequestHost { written: HeaderValue::from_static(""), name: "".into(), port: None })
+        }
+        (None, None) => Err(Failure::BadRequest("no Host field")),
+    }
 }
 
 fn from_authority(authority: &Authority) -> Result<RequestHost, Failure> {
@@ -48,43 +53,51 @@ fn from_authority(authority: &Authority) -> Result<RequestHost, Failure> {
 
 fn from_field(written: HeaderValue) -> Result<RequestHost, Failure> {
     let invalid = Failure::BadRequest("invalid Host field");
-    let Some((name, port)) = split_port(written.as_bytes()) else { return Err(invalid) };
-    let name = name.strip_suffix(b".").unwrap_or(name);
-    let Ok(name) = std::str::from_utf8(name) else { return Err(invalid) };
-    let upper = name.bytes().any(|b| b.is_ascii_uppercase());
-    let name: Rc<str> = if upper { name.to_ascii_lowercase().into() } else { name.into() };
+    let Ok(text) = written.to_str() else { return Err(invalid) };
+    let Some((name, port)) = split_port(text) else { return Err(invalid) };
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    let upper = bare.bytes().any(|b| class(b) == UPPER);
+    let name: Rc<str> = if upper { bare.to_ascii_lowercase().into() } else { bare.into() };
     Ok(RequestHost { written, name, port })
 }
 
-/// What a name may hold; a table, because each byte of each request's host is asked for.
-static FITS: [bool; 256] = fits();
+/// What each byte is in a name; a table, because each byte of each request's host is asked for.
+static CLASS: [u8; 256] = classes();
+/// No part of a name.
+const NONE: u8 = 0;
+const UPPER: u8 = 1;
+const OTHER: u8 = 2;
 
-const fn fits() -> [bool; 256] {
-    let mut table = [false; 256];
+const fn classes() -> [u8; 256] {
+    let mut table = [NONE; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        table[byte] = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if b.is_ascii_uppercase() {
+            table[byte] = UPPER;
+        } else if b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_') {
+            table[byte] = OTHER;
+        }
         byte += 1;
     }
     table
 }
 
+fn class(byte: u8) -> u8 {
+    CLASS.get(usize::from(byte)).copied().unwrap_or(NONE)
+}
+
 /// Splits `host[:port]`; `None` where it is neither a registered name nor an IP literal with a fitting port.
-fn split_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
-    let (name, rest) = match text.strip_prefix(b"[") {
-        Some(literal) => {
-            let (address, _) = literal.split_at(memchr::memchr(b']', literal)?);
-            std::str::from_utf8(address).ok()?.parse::<Ipv6Addr>().ok()?;
-            text.split_at(address.len() + 2)
-        }
-        None => {
-            let (name, rest) = text.split_at(memchr::memchr(b':', text).unwrap_or(text.len()));
-            let is_legal = |b: &u8| FITS.get(usize::from(*b)).is_some_and(|fits| *fits);
-            name.iter().all(is_legal).then_some((name, rest))?
-        }
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let end = if text.starts_with('[') {
+        let end = text.find(']')?;
+        text.get(1..end)?.parse::<Ipv6Addr>().ok()?;
+        end + 1
+    } else {
+        text.bytes().position(|b| class(b) == NONE).unwrap_or(text.len())
     };
-    match rest.split_first() {
+    let (name, rest) = text.split_at_checked(end)?;
+    match rest.as_bytes().split_first() {
         None | Some((b':', [])) => Some((name, None)),
         Some((b':', port)) => Some((name, Some(decimal(port)?))),
         Some(_) => None,

@@ -19,6 +19,7 @@ use crate::{
     plan::Plan,
     protocol::http::{self as protocol, Accepted, Spoken},
     respond::Failure,
+    socket::Socket,
     telemetry::metrics::{EntryPointIndex, Limit, Wire},
     tls::{self, Outcome},
     upstream,
@@ -53,7 +54,7 @@ where
     match transport {
         Transport::Plain => {
             let connection = Connection::new(arrival.peer, arrival.local, site.key, name, None).counted_as(entry_point);
-            let (stream, connection) = (arrival.stream, Rc::new(connection));
+            let (stream, connection) = (Socket::new(arrival.stream), Rc::new(connection));
             let accepted = Accepted { stream, spoken: Spoken::Unknown, connection, ticket: arrival.ticket };
             protocol::serve(accepted, worker, service).await;
         }
@@ -99,7 +100,7 @@ where
     let Arrival { stream, peer, local, ticket } = arrival;
     let find = || current(&worker, site.key);
     // Boxed, so that its room is given back when the handshake is over.
-    let handshake = Box::pin(tls::accept(stream, &site.common.tls, &worker.listeners.tls, find, deadline));
+    let handshake = Box::pin(tls::accept(Socket::new(stream), &site.common.tls, &worker.listeners.tls, find, deadline));
     let outcome = match handshake.await {
         Ok(outcome) => outcome,
         Err(error) => {

@@ -22,6 +22,7 @@ use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    again::{Fields, Payload},
     body::Tracked,
     cluster::{Member, Ready},
     connect::{self, ConnectError, Dialer, Target},
@@ -98,23 +99,21 @@ pub(super) struct Answered {
 }
 
 impl Attempt<'_> {
-    /// Sends `body`; `tracked` watches it.
-    pub(super) async fn run(&self, body: Body, tracked: Option<&Tracked>) -> Result<Answered, Broken> {
-        let (mut lease, reused) = match self.lease().await {
-            Ok(leased) => leased,
-            Err(error) => return Err(Broken { returned: Some(body), ..Broken::unsent(&error) }),
-        };
+    /// Sends `fields` and `payload`, which are taken once there is a connection.
+    pub(super) async fn run(&self, fields: &mut Fields, payload: &mut Payload) -> Result<Answered, Broken> {
+        let (mut lease, reused) = self.lease().await.map_err(|error| Broken::unsent(&error))?;
+        let (body, tracked) = payload.take();
         let started = Instant::now();
         self.member.state.count_request();
         // One future for both protocols: two would each have their room in the future of every request.
         let sent = match &mut lease {
-            Lease::Http1(idle) => Either::Left(idle.sender.try_send_request(self.outgoing.http1(body))),
-            Lease::Http2(stream) => match self.outgoing.http2(self.cluster.scheme(), body) {
+            Lease::Http1(idle) => Either::Left(idle.sender.try_send_request(self.outgoing.http1(fields.take(), body))),
+            Lease::Http2(stream) => match self.outgoing.http2(self.cluster.scheme(), fields.take(), body) {
                 Ok(request) => Either::Right(stream.0.sender.borrow_mut().try_send_request(request)),
                 Err(error) => return Err(Broken::of(Trouble::Final, Failure::Unreachable(error.to_string()))),
             },
         };
-        match self.wait(pin!(sent), started, tracked).await {
+        match self.wait(pin!(sent), started, tracked.as_ref()).await {
             Ok(response) => Ok(Answered { response, lease, took: started.elapsed() }),
             Err(broken) => Err(Broken { reused, ..broken }),
         }

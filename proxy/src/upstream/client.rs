@@ -14,6 +14,7 @@ use postern_config::model::{
 use tokio::time::Instant;
 
 use super::{
+    again::Fields,
     attempt::{FirstByte, host_of},
     cluster::{Cluster, Ready},
     forward::Sending,
@@ -84,15 +85,18 @@ pub async fn fetch(
     let sending = Sending {
         cluster,
         worker,
-        parts: &parts,
+        method: &parts.method,
+        uri: &parts.uri,
         authority: &authority,
         client: None,
+        stuck: None,
         policy: Policy::new(None, &worker.shared.settings.upstream),
         first_byte: FirstByte::Unlimited,
         deadline: options.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| Instant::now() + timeout),
         http1: false,
     };
-    let accepted = sending.send(body, &mut Record::default()).await?;
+    let (mut fields, mut payload) = (Fields::new(parts.headers), sending.payload(body));
+    let accepted = sending.send(&mut fields, &mut payload, &mut Record::default()).await?;
     sending.finish(accepted, None)
 }
 

@@ -19,14 +19,15 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::resolve::{ResolveError, Resolver};
+use crate::socket::Socket;
 
 /// A connection to an endpoint, in plaintext or TLS.
 #[derive(Debug)]
 pub enum Stream {
     /// Plaintext.
-    Plain(TcpStream),
+    Plain(Socket),
     /// Inside TLS.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 /// Why no connection came about. Nothing of a request was sent in any of these cases.
@@ -76,6 +77,7 @@ impl Dialer<'_> {
                 connect_first(&self.resolver.resolve(name, *port, self.control).await?).await?
             }
         };
+        let stream = Socket::new(stream);
         let Some((configuration, name)) = target.tls else { return Ok((Stream::Plain(stream), address)) };
         let connector = TlsConnector::from(configuration.clone());
         let stream = connector.connect(name, stream).await;

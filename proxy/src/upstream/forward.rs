@@ -3,8 +3,7 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
-use http::{HeaderValue, Method, Response, header, request::Parts};
-use http_body::Body as _;
+use http::{HeaderMap, HeaderValue, Method, Response, Uri, header};
 use hyper::body::Incoming;
 use postern_config::model::{
     cluster::Protocol,
@@ -13,9 +12,10 @@ use postern_config::model::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    again::{Fields, Payload},
     attempt::{Answered, Attempt, Broken, FirstByte, Lease, Needs},
     balance::share,
-    body::{self, Held, Return, Tracked},
+    body::{self, Held, Return},
     cluster::{Asking, Chosen, Cluster, Member, Ready},
     head::{self, Outgoing},
     live::InFlight,
@@ -40,7 +40,7 @@ const MOST_REFUSED: usize = 16;
 /// may be repeated is, while another endpoint lives. Upgrades are wired up here: when the backend answers 101, the
 /// two connections are joined.
 ///
-/// `exchange.parts` keeps the head as it was sent; its body is gone.
+/// What is left of `exchange` has neither its fields nor its body any more: they were sent.
 pub async fn forward(
     exchange: &mut Exchange,
     forward: &Forward,
@@ -61,8 +61,6 @@ pub async fn forward(
     if let Some(upgrade) = &upgrade {
         upgrade.ask(&mut exchange.parts);
     }
-    // Here once, and not into the copy that each try sends: that would have to grow for it.
-    exchange.parts.headers.insert(header::HOST, exchange.authority.clone());
     let settings = &worker.shared.settings;
     let withheld = exchange.parts.extensions.get::<WithholdForwardedFor>().is_some();
     if !settings.trust.not_append_forwarded_for && !withheld {
@@ -71,16 +69,19 @@ pub async fn forward(
     let sending = Sending {
         cluster,
         worker,
-        parts: &exchange.parts,
+        method: &exchange.parts.method,
+        uri: &exchange.parts.uri,
         authority: &exchange.authority,
         client: Some(exchange.client),
+        stuck: cluster.stuck_to(&exchange.parts.headers),
         policy: Policy::new(forward.retry.as_ref(), &settings.upstream),
         first_byte: first_byte(&forward.timeouts, &settings.upstream),
         deadline: deadline(&forward.timeouts, &settings.upstream, exchange.started),
         http1: upgrade.is_some(),
     };
-    let body = std::mem::take(&mut exchange.body);
-    let accepted = sending.send(body, &mut exchange.record).await?;
+    let mut fields = Fields::new(std::mem::take(&mut exchange.parts.headers));
+    let mut payload = sending.payload(std::mem::take(&mut exchange.body));
+    let accepted = sending.send(&mut fields, &mut payload, &mut exchange.record).await?;
     sending.finish(accepted, upgrade)
 }
 
@@ -128,9 +129,12 @@ fn deadline(timeouts: &Timeouts, defaults: &UpstreamDefaults, started: Instant) 
 pub(super) struct Sending<'a> {
     pub(super) cluster: &'a Ready,
     pub(super) worker: &'a Worker,
-    pub(super) parts: &'a Parts,
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
     pub(super) authority: &'a HeaderValue,
     pub(super) client: Option<IpAddr>,
+    /// The member that the client's cookie names.
+    pub(super) stuck: Option<usize>,
     pub(super) policy: Policy<'a>,
     pub(super) first_byte: FirstByte,
     /// When the answer must be complete.
@@ -148,9 +152,14 @@ pub(super) struct Accepted {
 
 impl Sending<'_> {
     /// Sends it, again where that is safe, until there is an answer that can be passed on.
-    pub(super) async fn send(&self, body: Body, record: &mut Record) -> Result<Accepted, Failure> {
+    pub(super) async fn send(
+        &self,
+        fields: &mut Fields,
+        payload: &mut Payload,
+        record: &mut Record,
+    ) -> Result<Accepted, Failure> {
         // Pinned here once: a future that is handed on by value is kept twice by the one that awaits it.
-        let trying = std::pin::pin!(self.try_endpoints(body, record));
+        let trying = std::pin::pin!(self.try_endpoints(fields, payload, record));
         let accepted = match self.deadline {
             None => trying.await,
             Some(at) => Box::pin(timeout_at(at, trying)).await.unwrap_or(Err(Failure::TimedOut("request"))),
@@ -167,23 +176,31 @@ impl Sending<'_> {
         }
     }
 
-    async fn try_endpoints(&self, body: Body, record: &mut Record) -> Result<Accepted, Failure> {
-        let mut payload = Payload::new(body, &self.parts.method, self.needs_tracking());
+    /// `body`, ready to be sent as often as is safe.
+    pub(super) fn payload(&self, body: Body) -> Payload {
+        Payload::new(body, self.method, self.needs_tracking())
+    }
+
+    async fn try_endpoints(
+        &self,
+        fields: &mut Fields,
+        payload: &mut Payload,
+        record: &mut Record,
+    ) -> Result<Accepted, Failure> {
         let mut tries = Tries::new(self);
         loop {
-            let Some(chosen) = tries.next() else { return Err(tries.exhausted()) };
+            let Some(chosen) = tries.next(fields.map()) else { return Err(tries.exhausted()) };
             let Some(member) = self.cluster.members.get(chosen.index) else { return Err(Failure::NoEndpoints) };
             let in_flight = self.cluster.counts_in_flight().then(|| InFlight::new(&member.state));
             let attempt = self.attempt(member, tries.fresh, record);
-            let (body, tracked) = payload.take();
-            let broken = match attempt.run(body, tracked.as_ref()).await {
+            let broken = match attempt.run(fields, payload).await {
                 Ok(answered) => {
                     record.endpoint = Some(answered.lease.address());
                     record.origin_duration = answered.took;
                     record.origin_status = Some(answered.response.status());
                     let trouble = Trouble::Status(answered.response.status());
                     let again = self.policy.is_retried(answered.response.status())
-                        && trouble.may_repeat(&self.parts.method, payload.is_intact())
+                        && trouble.may_repeat(self.method, payload.is_intact())
                         && tries.charge(chosen);
                     if !again {
                         return Ok(Accepted { answered, chosen, in_flight });
@@ -198,6 +215,7 @@ impl Sending<'_> {
                 payload.put_back(broken.returned);
                 tries.failed(chosen, broken.trouble, broken.reused, broken.failure, payload.is_intact())?;
             }
+            fields.renew();
             record.retries += 1;
             self.cluster.live.count_retry();
             self.cluster.series.cell(self.worker.index).retried();
@@ -224,7 +242,7 @@ impl Sending<'_> {
             member,
             worker: self.worker,
             home,
-            outgoing: Outgoing::new(self.parts, authority),
+            outgoing: Outgoing { method: self.method, uri: self.uri, authority },
             needs: Needs { http1: self.http1, fresh },
             first_byte: self.first_byte,
         }
@@ -291,60 +309,11 @@ impl Sending<'_> {
     /// Makes the client stay with the endpoint, unless it did already.
     fn stick(&self, response: &mut Response<Body>, member: &Member, chosen: Chosen) {
         let Some(cookie) = &self.cluster.sticky else { return };
-        if self.cluster.stuck_to(&self.parts.headers) == Some(chosen.index) {
+        if self.stuck == Some(chosen.index) {
             return;
         }
         if let Some(value) = sticky::set_cookie(cookie, &member.name) {
             response.headers_mut().append(header::SET_COOKIE, value);
-        }
-    }
-}
-
-/// A request's body between tries.
-enum Payload {
-    /// There is none: it can be sent as often as needed.
-    Empty,
-    /// It can be sent again while nobody has read of it.
-    Tracked(Tracked),
-    /// It can be sent, and is gone then unless it comes back.
-    Once(Option<Body>),
-}
-
-impl Payload {
-    fn new(body: Body, method: &Method, track: bool) -> Self {
-        if body.is_end_stream() {
-            Self::Empty
-        } else if track || Trouble::Reset.may_repeat(method, true) {
-            Self::Tracked(Tracked::new(body))
-        } else {
-            Self::Once(Some(body))
-        }
-    }
-
-    fn take(&mut self) -> (Body, Option<Tracked>) {
-        match self {
-            Self::Empty => (Body::Empty, None),
-            Self::Tracked(tracked) => {
-                tracked.renew();
-                (tracked.body(), Some(tracked.clone()))
-            }
-            Self::Once(body) => (body.take().unwrap_or_default(), None),
-        }
-    }
-
-    fn put_back(&mut self, returned: Option<Body>) {
-        if let Self::Once(body) = self
-            && returned.is_some()
-        {
-            *body = returned;
-        }
-    }
-
-    fn is_intact(&self) -> bool {
-        match self {
-            Self::Empty => true,
-            Self::Tracked(tracked) => tracked.is_untouched(),
-            Self::Once(body) => body.is_some(),
         }
     }
 }
@@ -369,8 +338,8 @@ impl<'a> Tries<'a> {
         Self { sending, tried: Vec::new(), left, again: false, fresh: false, pauses: false, last: None }
     }
 
-    fn next(&mut self) -> Option<Chosen> {
-        if let Some(chosen) = self.choose() {
+    fn next(&mut self, headers: &HeaderMap) -> Option<Chosen> {
+        if let Some(chosen) = self.choose(headers) {
             return Some(chosen);
         }
         if !std::mem::take(&mut self.again) || self.tried.is_empty() {
@@ -378,13 +347,12 @@ impl<'a> Tries<'a> {
         }
         self.tried.clear();
         self.fresh = true;
-        self.choose()
+        self.choose(headers)
     }
 
-    fn choose(&self) -> Option<Chosen> {
+    fn choose(&self, headers: &HeaderMap) -> Option<Chosen> {
         let Sending { cluster, worker, .. } = *self.sending;
-        let asking =
-            Asking { client: self.sending.client, uri: &self.sending.parts.uri, headers: &self.sending.parts.headers };
+        let asking = Asking { client: self.sending.client, uri: self.sending.uri, headers };
         let (random, live) = (worker.upstream.random(), &worker.shared.live.upstream);
         worker
             .upstream
@@ -405,7 +373,7 @@ impl<'a> Tries<'a> {
         failure: Failure,
         intact: bool,
     ) -> Result<(), Failure> {
-        if !trouble.may_repeat(&self.sending.parts.method, intact) {
+        if !trouble.may_repeat(self.sending.method, intact) {
             return Err(failure);
         }
         self.pauses = false;

@@ -7,7 +7,6 @@
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version,
     header::{self, Entry},
-    request::Parts,
     uri::{Authority, PathAndQuery, Scheme},
 };
 use http_body::Body as _;
@@ -69,12 +68,11 @@ pub fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
     }
 }
 
-/// What of a head is sent.
+/// What of a head is sent, beside its fields.
 #[derive(Clone, Copy)]
 pub(super) struct Outgoing<'a> {
     pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
-    pub(super) headers: &'a HeaderMap,
     /// The Host.
     pub(super) authority: &'a HeaderValue,
 }
@@ -84,44 +82,39 @@ pub(super) struct Outgoing<'a> {
 #[error("the host {0:?} is no authority")]
 pub(super) struct NoAuthority(HeaderValue);
 
-impl<'a> Outgoing<'a> {
-    pub(super) fn new(parts: &'a Parts, authority: &'a HeaderValue) -> Self {
-        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers, authority }
-    }
-
+impl Outgoing<'_> {
     /// For an HTTP/1.1 connection: origin form, Host.
-    pub(super) fn http1(self, body: Body) -> Request<Body> {
-        let framed = frames_itself(self.method, &body);
-        let ended = body.is_end_stream();
+    pub(super) fn http1(self, mut headers: HeaderMap, body: Body) -> Request<Body> {
+        headers.insert(header::HOST, self.authority.clone());
+        if !frames_itself(self.method, &body) {
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            headers.remove(header::CONTENT_LENGTH);
+        } else if body.is_end_stream() {
+            drop_false_length(&mut headers);
+        }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        let headers = request.headers_mut();
-        if headers.get(header::HOST) != Some(self.authority) {
-            headers.insert(header::HOST, self.authority.clone());
-        }
-        if !framed {
-            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            headers.remove(header::CONTENT_LENGTH);
-        } else if ended {
-            drop_false_length(headers);
-        }
+        *request.headers_mut() = headers;
         request
     }
 
     /// For an HTTP/2 connection: absolute form, no Host.
-    pub(super) fn http2(self, scheme: Scheme, body: Body) -> Result<Request<Body>, NoAuthority> {
-        let ended = body.is_end_stream();
+    pub(super) fn http2(
+        self,
+        scheme: Scheme,
+        mut headers: HeaderMap,
+        body: Body,
+    ) -> Result<Request<Body>, NoAuthority> {
+        headers.remove(header::HOST);
+        if body.is_end_stream() {
+            drop_false_length(&mut headers);
+        }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = self.absolute(scheme).ok_or_else(|| NoAuthority(self.authority.clone()))?;
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().remove(header::HOST);
-        if ended {
-            drop_false_length(request.headers_mut());
-        }
+        *request.headers_mut() = headers;
         Ok(request)
     }
 
@@ -284,12 +277,12 @@ mod tests {
 
     #[test]
     fn a_length_without_a_body_is_not_sent() {
-        let (parts, ()) =
-            Request::builder().uri("/").header("content-length", "5").body(()).expect("valid").into_parts();
-        let host = HeaderValue::from_static("a");
-        let request = Outgoing::new(&parts, &host).http1(Body::Empty);
+        let (host, uri) = (HeaderValue::from_static("a"), Uri::from_static("/"));
+        let outgoing = Outgoing { method: &Method::GET, uri: &uri, authority: &host };
+        let request = outgoing.http1(map(&[("content-length", "5")]), Body::Empty);
         assert!(!request.headers().contains_key("content-length"));
-        let request = Outgoing::new(&parts, &host).http2(Scheme::HTTP, Body::Empty).expect("an authority");
+        let request = outgoing.http2(Scheme::HTTP, map(&[("content-length", "5")]), Body::Empty);
+        let request = request.expect("an authority");
         assert!(!request.headers().contains_key("content-length"));
         assert_eq!(request.uri(), "http://a/");
     }

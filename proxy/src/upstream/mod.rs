@@ -11,6 +11,7 @@
 //!    └──────────────────────── retry (may it be repeated, is there budget) <── failed ──────────────────────┘
 //! ```
 
+mod again;
 mod attempt;
 pub mod balance;
 mod body;

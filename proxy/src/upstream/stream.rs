@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use http::{HeaderMap, Uri};
 use postern_config::model::route::Forward;
-use tokio::net::TcpStream;
 
 use super::{
     attempt::{dial, judge_connect},
@@ -13,11 +12,11 @@ use super::{
     forward::{choose_backend, resolve},
     retry::Trouble,
 };
-use crate::{plan::Plan, respond::Failure, worker::Worker};
+use crate::{plan::Plan, respond::Failure, socket::Socket, worker::Worker};
 
 /// A byte stream to an endpoint that `forward` chooses, for TLS passthrough. The TLS settings of the cluster do not
 /// matter: the client's own handshake goes through.
-pub async fn connect(plan: &Plan, forward: &Forward, worker: &Rc<Worker>) -> Result<TcpStream, Failure> {
+pub async fn connect(plan: &Plan, forward: &Forward, worker: &Rc<Worker>) -> Result<Socket, Failure> {
     let (_, backend) = choose_backend(forward, worker)?;
     let cluster = resolve(plan, forward, backend)?;
     let connected = try_endpoints(cluster, worker, async |member| connect_plain(cluster, member, worker).await).await?;

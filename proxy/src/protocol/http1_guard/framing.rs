@@ -162,7 +162,7 @@ impl Framing {
 
     fn step(&mut self, rest: &[u8]) -> Result<Step, (usize, Offence)> {
         match &mut self.state {
-            State::RequestLine | State::Fields | State::Trailers => self.line(rest),
+            State::RequestLine | State::Fields | State::Trailers => self.lines(rest),
             State::Known(left) => {
                 let n = skip(left, rest);
                 if *left == 0 {
@@ -201,6 +201,21 @@ impl Framing {
     fn begin_chunk(&mut self, size: u64) {
         self.state = if size == 0 { State::Trailers } else { State::ChunkData(size) };
         (self.bytes, self.fields) = (0, 0);
+    }
+
+    /// Lines, to the end of the head or of the bytes.
+    fn lines(&mut self, rest: &[u8]) -> Result<Step, (usize, Offence)> {
+        let mut at = 0;
+        loop {
+            match self.line(rest.get(at..).unwrap_or_default()) {
+                Ok(Step::Passed(n)) => at += n,
+                Ok(Step::HeadEnd(n)) => return Ok(Step::HeadEnd(at + n)),
+                Err((n, offence)) => return Err((at + n, offence)),
+            }
+            if at == rest.len() || !matches!(self.state, State::Fields) {
+                return Ok(Step::Passed(at));
+            }
+        }
     }
 
     /// One line, or what there is of it. The first control byte in it decides: it should be the CR of its end.

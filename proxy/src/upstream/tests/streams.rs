@@ -11,7 +11,7 @@ fn a_stream_is_made_to_an_endpoint_that_lives() {
         let world = plans.with(|plans| plans.spec.protocol = Protocol::Tcp).build();
         for _ in 0..6 {
             let stream = connect(&world.worker.plan(), &world.forward, &world.worker).await.expect("a stream");
-            assert_eq!(stream.peer_addr().expect("an address"), backend.address);
+            assert_eq!(stream.get_ref().peer_addr().expect("an address"), backend.address);
         }
     });
 }
