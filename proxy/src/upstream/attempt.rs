@@ -12,6 +12,7 @@ use std::{
 
 use futures_util::future::Either;
 use http::{Request, Response};
+use http_body::Body as _;
 use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
@@ -26,6 +27,7 @@ use super::{
     body::Tracked,
     cluster::{Member, Ready},
     connect::{self, ConnectError, Dialer, Target},
+    driven::Driver,
     head::Outgoing,
     pool::{Home, Idle, Keep, Shared, Stream, Taken},
     retry::Trouble,
@@ -103,6 +105,7 @@ impl Attempt<'_> {
     pub(super) async fn run(&self, fields: &mut Fields, payload: &mut Payload) -> Result<Answered, Broken> {
         let (mut lease, reused) = self.lease().await.map_err(|error| Broken::unsent(&error))?;
         let (body, tracked) = payload.take();
+        let alone = body.is_end_stream() && !self.needs.http1;
         let started = Instant::now();
         self.member.state.count_request();
         // One future for both protocols: two would each have their room in the future of every request.
@@ -113,7 +116,22 @@ impl Attempt<'_> {
                 Err(error) => return Err(Broken::of(Trouble::Final, Failure::Unreachable(error.to_string()))),
             },
         };
-        match self.wait(pin!(sent), started, tracked.as_ref()).await {
+        let mut driver = match &mut lease {
+            Lease::Http1(idle) => Some(&mut idle.driver),
+            Lease::Http2(_) => None,
+        };
+        if let Some(driver) = driver.as_mut().filter(|_| !alone) {
+            driver.detach();
+        }
+        let answered = {
+            let mut sent = pin!(sent);
+            let answer = poll_fn(move |cx| match &mut driver {
+                Some(driver) => driver.poll_answer(cx, sent.as_mut()),
+                None => sent.as_mut().poll(cx),
+            });
+            self.wait(pin!(answer), started, tracked.as_ref()).await
+        };
+        match answered {
             Ok(response) => Ok(Answered { response, lease, took: started.elapsed() }),
             Err(broken) => Err(Broken { reused, ..broken }),
         }
@@ -279,9 +297,7 @@ async fn begin_http1(
     // The head must fit into the read buffer.
     builder.max_buf_size(limits.response_header_bytes.max(DEFAULT_BUFFER));
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(ConnectError::Begin)?;
-    // What goes wrong on it is told to the request that uses it.
-    tokio::task::spawn_local(connection.with_upgrades());
-    Ok(Idle::new(sender, address, host))
+    Ok(Idle::new(sender, Driver::new(connection.with_upgrades()), address, host))
 }
 
 /// hyper keeps room for this many fields on its stack; any other limit costs each answer two allocations.

@@ -291,13 +291,14 @@ impl Sending<'_> {
         let mut held = Held { in_flight, deadline: self.deadline, ..Held::default() };
         match lease {
             Lease::Http2(stream) => held.stream = Some(stream),
-            Lease::Http1(idle) => {
+            Lease::Http1(mut idle) => {
                 let (home, pools) = (self.cluster.home(member), &self.worker.upstream.pools);
                 let keep = Keep::from(&self.worker.shared.settings.upstream);
                 // Ready means that hyper has read the whole answer: small ones need no watching.
                 if idle.sender.is_ready() {
                     pools.give_back(home, idle, keep);
                 } else {
+                    idle.driver.detach();
                     held.on_end = Some(Return { pools: pools.clone(), home, idle, keep });
                 }
             }

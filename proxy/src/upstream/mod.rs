@@ -19,6 +19,7 @@ mod budget;
 pub mod client;
 mod cluster;
 mod connect;
+mod driven;
 mod forward;
 pub mod head;
 pub mod health;

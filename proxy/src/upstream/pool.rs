@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use super::{
     balance::{round_robin::Cursor, share::Sequence},
     client::Origins,
+    driven::Driver,
     live::{EndpointState, StateKey},
 };
 use crate::{exchange::Body, settings::UpstreamDefaults};
@@ -110,6 +111,7 @@ struct Pool {
 #[derive(Debug)]
 pub(super) struct Idle {
     pub(super) sender: http1::SendRequest<Body>,
+    pub(super) driver: Driver,
     pub(super) address: SocketAddr,
     /// The TLS server name it was made for, when that is the request's host.
     pub(super) host: Option<Arc<str>>,
@@ -138,8 +140,18 @@ impl Drop for Stream {
 }
 
 impl Idle {
-    pub(super) fn new(sender: http1::SendRequest<Body>, address: SocketAddr, host: Option<Arc<str>>) -> Self {
-        Self { sender, address, host, since: 0 }
+    pub(super) fn new(
+        sender: http1::SendRequest<Body>,
+        driver: Driver,
+        address: SocketAddr,
+        host: Option<Arc<str>>,
+    ) -> Self {
+        Self { sender, driver, address, host, since: 0 }
+    }
+
+    fn is_closed(&mut self) -> bool {
+        self.driver.look();
+        self.sender.is_closed()
     }
 }
 
@@ -368,7 +380,7 @@ impl Pool {
     fn sweep(&mut self, now: u32) {
         let gone = self.state.strong_count() == 0;
         let old = |since: u32| gone || now.wrapping_sub(since) > TICKS;
-        self.idle.retain(|idle| !old(idle.since) && !idle.sender.is_closed());
+        self.idle.retain_mut(|idle| !old(idle.since) && !idle.is_closed());
         self.shared.retain(|shared| {
             if shared.streams.get() > 0 {
                 shared.idle_since.set(now);

@@ -78,6 +78,63 @@ fn a_connection_that_was_closed_while_idle_costs_no_error() {
 }
 
 #[test]
+fn a_connection_that_was_closed_while_idle_costs_no_error_with_a_body_either() {
+    on_worker(async {
+        let backend = Backend::raw(|mut peer, _| async move {
+            peer.head().await;
+            peer.body(4).await;
+            peer.answer("a").await;
+        })
+        .await;
+        let world = World::of([backend.address]);
+        for _ in 0..10 {
+            let request = Request::post("/").header("content-length", "4").body(Body::from("text")).expect("valid");
+            assert_eq!(text(world.send(request).await.expect("an answer")).await, "a");
+        }
+        assert_eq!((backend.connections.get(), backend.requests.get()), (10, 10));
+    });
+}
+
+#[test]
+fn bytes_that_nobody_asked_for_are_no_answer_to_the_next_request() {
+    on_worker(async {
+        let backend = Backend::raw(|mut peer, _| async move {
+            while peer.head().await.is_some() {
+                let answer = |text: &str| format!("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n{text}");
+                peer.write(&(answer("good") + &answer("evil"))).await;
+            }
+        })
+        .await;
+        let world = World::of([backend.address]);
+        for _ in 0..5 {
+            assert_eq!(world.get("/").await, Ok((200, "good".into())));
+        }
+        assert_eq!(backend.connections.get(), 5);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_the_backend_has_left_is_swept() {
+    LocalSet::new()
+        .run_until(async {
+            let backend = Backend::raw(|mut peer, _| async move {
+                peer.head().await;
+                peer.answer("a").await;
+            })
+            .await;
+            let plans = Plans::new([backend.address]).with(|plans| {
+                plans.settings.upstream.connect = Duration::ZERO;
+                plans.settings.upstream.idle = Duration::from_secs(80);
+            });
+            let world = plans.build();
+            world.get("/").await.expect("an answer");
+            tokio::time::sleep(Duration::from_secs(25)).await;
+            assert_eq!(world.idle(), 0);
+        })
+        .await;
+}
+
+#[test]
 fn connection_close_is_obeyed() {
     on_worker(async {
         let backend = Backend::raw(|mut peer, _| async move {
