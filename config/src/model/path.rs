@@ -31,14 +31,12 @@ pub enum PathError {
 impl PathPattern {
     /// An exact pattern.
     pub fn exact(text: &str) -> Result<Self, PathError> {
-        check(text)?;
-        Ok(Self::Exact(text.into()))
+        Ok(Self::Exact(readable(text)?.into()))
     }
 
     /// An element-wise prefix; trailing slashes have no meaning (Kubernetes Ingress, Gateway API `PathPrefix`).
     pub fn prefix(text: &str) -> Result<Self, PathError> {
-        check(text)?;
-        Ok(Self::Prefix(text.trim_end_matches('/').into()))
+        Ok(Self::Prefix(readable(text)?.trim_end_matches('/').into()))
     }
 
     /// A regular expression, anchored at both ends.
@@ -119,25 +117,67 @@ impl std::hash::Hash for PathRegex {
     }
 }
 
-fn check(text: &str) -> Result<(), PathError> {
+/// `text` as requests spell it, if any of them can.
+fn readable(text: &str) -> Result<String, PathError> {
     if !text.starts_with('/') {
         return Err(PathError::NotAbsolute);
-    }
-    if text.contains("//") {
-        return Err(PathError::NeverMatches("// is collapsed before routing"));
-    }
-    if text.split('/').any(|segment| segment == "." || segment == "..") {
-        return Err(PathError::NeverMatches(". and .. segments are resolved before routing"));
     }
     if text.contains(['?', '#']) {
         return Err(PathError::NeverMatches("? and # end the path of a request"));
     }
-    Ok(())
+    let path = encode_path(text);
+    if path.contains("//") {
+        return Err(PathError::NeverMatches("// is collapsed before routing"));
+    }
+    if path.split('/').any(|segment| segment == "." || segment == "..") {
+        return Err(PathError::NeverMatches(". and .. segments are resolved before routing"));
+    }
+    for rest in path.split('%').skip(1) {
+        match escaped(rest) {
+            None => return Err(PathError::NeverMatches("% without two hexadecimal digits is refused before routing")),
+            Some(0) => return Err(PathError::NeverMatches("%00 is refused before routing")),
+            Some(_) => {}
+        }
+    }
+    Ok(path)
 }
 
-/// `path` with what cannot stand in a path percent-encoded; escapes that are there stay.
+/// `path` in the spelling in which paths are compared and sent (RFC 3986 section 6.2.2): unreserved characters stand for
+/// themselves, other escapes are in upper case, and what cannot stand in a path is percent-encoded. A `%` that begins no
+/// escape stays.
 pub fn encode_path(path: &str) -> String {
-    percent_encoding::utf8_percent_encode(path, NOT_IN_PATHS).to_string()
+    let mut out = String::with_capacity(path.len());
+    let mut pieces = path.split('%');
+    encode(pieces.next().unwrap_or_default(), &mut out);
+    for piece in pieces {
+        let rest = match escaped(piece) {
+            Some(byte) if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) => {
+                out.push(char::from(byte));
+                &piece[2..]
+            }
+            Some(_) => {
+                out.push('%');
+                out.push_str(&piece[..2].to_ascii_uppercase());
+                &piece[2..]
+            }
+            None => {
+                out.push('%');
+                piece
+            }
+        };
+        encode(rest, &mut out);
+    }
+    out
+}
+
+fn encode(text: &str, out: &mut String) {
+    out.extend(percent_encoding::utf8_percent_encode(text, NOT_IN_PATHS));
+}
+
+/// The byte that is escaped by the first two characters of `text`.
+fn escaped(text: &str) -> Option<u8> {
+    let digits = text.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    u8::from_str_radix(digits, 16).ok()
 }
 
 /// RFC 3986 section 3.3, beside non-ASCII: what `pchar` and `/` leave out, `%` apart.
@@ -184,6 +224,24 @@ mod tests {
             [("/foo", "/foo", true), ("/foo", "/bar", false), ("/foo", "/foo/", false), ("/foo/", "/foo", false)]
         {
             assert_eq!(PathPattern::exact(exact).expect("a valid path").matches(path), want, "{exact} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_spelled_as_requests_are() {
+        for (text, want) in [
+            ("/caf\u{e9}", "=/caf%C3%A9"),
+            ("/caf%c3%a9", "=/caf%C3%A9"),
+            ("/sp ace", "=/sp%20ace"),
+            ("/%61bc/%7Euser", "=/abc/~user"),
+            ("/a%2fb", "=/a%2Fb"),
+            ("/{id}", "=/%7Bid%7D"),
+            ("/a;b=c,d!$&'()*+:@", "=/a;b=c,d!$&'()*+:@"),
+        ] {
+            assert_eq!(PathPattern::exact(text).expect("a valid path").to_string(), want, "{text}");
+        }
+        for text in ["/100%", "/a%2", "/%zz", "/%2\u{e9}", "/%00", "/%2e%2e/x", "/a/%2E"] {
+            assert!(matches!(PathPattern::prefix(text), Err(PathError::NeverMatches(_))), "{text}");
         }
     }
 

@@ -14,6 +14,10 @@ pub fn path_normalisation(data: &[u8]) {
     for spelling in ["%00", "%2e", "\\", "#", "\0"] {
         assert!(!lower.contains(spelling), "{path:?} holds {spelling:?}");
     }
+    assert!(
+        path.is_ascii() && !path.contains(['"', '<', '>', '[', ']', '^', '`', '{', '|', '}']),
+        "{path:?} is no RFC 3986 path"
+    );
     assert!(escapes(&path).all(|escape| is_upper_hex(&escape)), "{path:?} holds an escape in another spelling");
 }
 

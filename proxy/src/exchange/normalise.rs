@@ -1,10 +1,13 @@
 //! The one place where a path is interpreted. Router, auth server and backend see the bytes that come out.
 //!
-//! RFC 3986 section 6.2.2: unreserved characters are decoded, other escapes are upper-cased, dot segments are
-//! removed; and empty segments are collapsed, as Traefik does by default. Reserved characters stay encoded, so
-//! `%2F` never becomes a separator. What two readers could understand differently is refused.
+//! RFC 3986 section 6.2.2: unreserved characters are decoded, other escapes are upper-cased, what cannot stand in a
+//! path (`é`, `[`) is encoded as patterns are, dot segments are removed; and empty segments are collapsed, as
+//! Traefik does by default. Reserved characters stay encoded, so `%2F` never becomes a separator. What two readers could
+//! understand differently is refused.
 
 use std::borrow::Cow;
+
+use postern_config::model::path::encode_path;
 
 /// Why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +46,10 @@ pub fn normalise(path: &str) -> Result<Cow<'_, str>, PathRefused> {
     if is_plain(path.as_bytes()) {
         return Ok(Cow::Borrowed(path));
     }
-    let decoded = decode_unreserved(path)?;
-    refuse_ambiguous_dots(&decoded)?;
-    let resolved = resolve_dots(&decoded);
+    refuse_unreadable(path)?;
+    let spelled = encode_path(path);
+    refuse_ambiguous_dots(&spelled)?;
+    let resolved = resolve_dots(&spelled);
     Ok(if resolved == path { Cow::Borrowed(path) } else { Cow::Owned(resolved) })
 }
 
@@ -54,7 +58,9 @@ fn is_plain(path: &[u8]) -> bool {
     let mut after_slash = false;
     for &byte in path {
         match byte {
-            b'%' | b'\\' | b'#' | b';' | 0..=0x20 | 0x7f => return false,
+            0..=0x20 | 0x7f.. | b'"' | b'#' | b'%' | b';' | b'<' | b'>' | b'['..=b'^' | b'`' | b'{'..=b'}' => {
+                return false;
+            }
             b'/' | b'.' if after_slash => return false,
             _ => after_slash = byte == b'/',
         }
@@ -62,32 +68,15 @@ fn is_plain(path: &[u8]) -> bool {
     true
 }
 
-fn decode_unreserved(path: &str) -> Result<String, PathRefused> {
-    let mut out = String::with_capacity(path.len());
-    let mut rest = path;
-    while let Some(at) = rest.find(|c: char| c == '%' || c == '\\' || c == '#' || c.is_ascii_control() || c == ' ') {
-        let (before, from) = rest.split_at(at);
-        out.push_str(before);
-        let Some(escape) = from.strip_prefix('%') else { return Err(PathRefused::BadCharacter) };
-        let digits = escape.get(..2).ok_or(PathRefused::BadEscape)?;
-        push_escape(&mut out, digits)?;
-        rest = &escape[2..];
+fn refuse_unreadable(path: &str) -> Result<(), PathRefused> {
+    if path.contains(|c: char| c == '\\' || c == '#' || c == ' ' || c.is_ascii_control()) {
+        return Err(PathRefused::BadCharacter);
     }
-    out.push_str(rest);
-    Ok(out)
-}
-
-fn push_escape(out: &mut String, digits: &str) -> Result<(), PathRefused> {
-    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(PathRefused::BadEscape);
-    }
-    let byte = u8::from_str_radix(digits, 16).map_err(|_| PathRefused::BadEscape)?;
-    match byte {
-        0 => return Err(PathRefused::Nul),
-        b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => out.push(char::from(byte)),
-        _ => {
-            out.push('%');
-            out.push_str(&digits.to_ascii_uppercase());
+    for escape in path.split('%').skip(1) {
+        match escape.as_bytes() {
+            [b'0', b'0', ..] => return Err(PathRefused::Nul),
+            [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {}
+            _ => return Err(PathRefused::BadEscape),
         }
     }
     Ok(())
@@ -153,6 +142,10 @@ mod tests {
             ("/%7Euser", "/~user"),
             ("/%25%32%65", "/%252e"),
             ("/.well-known/x", "/.well-known/x"),
+            ("/é/b", "/%C3%A9/b"),
+            ("/%c3%a9/b", "/%C3%A9/b"),
+            ("/a[1]/{x}|^\"<>`", "/a%5B1%5D/%7Bx%7D%7C%5E%22%3C%3E%60"),
+            ("/:@!$&'()*+,=-._~", "/:@!$&'()*+,=-._~"),
             ("/...", "/..."),
         ] {
             assert_eq!(normalise(path).as_deref(), Ok(want), "{path}");

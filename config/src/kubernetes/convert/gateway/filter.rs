@@ -15,6 +15,7 @@ use crate::{
     },
     model::{
         filter::{Filter, HeaderChange, PathChange, Redirect, Rewrite, Scheme},
+        path::encode_path,
         route::Step,
     },
     report::Finding,
@@ -352,7 +353,7 @@ fn path(asked: Option<&PathModifier>, field: &str, one_prefix: bool) -> Result<O
         |part: &str, message: &str| Err(Finding::refused(format!("{field}{part}"), reason::UNSUPPORTED_VALUE, message));
     match (asked.kind, &asked.replace_full_path, &asked.replace_prefix_match) {
         (PathModifierType::ReplaceFullPath, Some(text), None) => match replacement(text) {
-            Ok(()) => Ok(Some(PathChange::Full(text.clone()))),
+            Ok(path) => Ok(Some(PathChange::Full(path))),
             Err(problem) => refuse(".replaceFullPath", problem),
         },
         (PathModifierType::ReplacePrefixMatch, None, Some(_)) if !one_prefix => refuse(
@@ -360,21 +361,25 @@ fn path(asked: Option<&PathModifier>, field: &str, one_prefix: bool) -> Result<O
             "a prefix can be replaced only in a rule with exactly one match, of type PathPrefix",
         ),
         (PathModifierType::ReplacePrefixMatch, None, Some(text)) => match replacement(text) {
-            Ok(()) => Ok(Some(PathChange::Prefix(text.clone()))),
+            Ok(path) => Ok(Some(PathChange::Prefix(path))),
             Err(problem) => refuse(".replacePrefixMatch", problem),
         },
         _ => refuse("", "the field that type names, and no other, must be there"),
     }
 }
 
-fn replacement(text: &str) -> Result<(), &'static str> {
+/// In the spelling of normalised paths: backends see what the router would have seen.
+fn replacement(text: &str) -> Result<Arc<str>, &'static str> {
+    let path = encode_path(text);
     if text.len() > 1024 {
         Err("is longer than 1024 bytes")
     } else if !text.is_empty() && !text.starts_with('/') {
         Err("must begin with /")
     } else if text.bytes().any(|b| !b.is_ascii_graphic() || matches!(b, b'?' | b'#')) {
         Err("may hold visible ASCII characters without ? and #; write others in percent-encoding")
+    } else if path.contains("//") || path.split('/').any(|segment| segment == "." || segment == "..") {
+        Err("may hold neither // nor . or .. segments")
     } else {
-        Ok(())
+        Ok(path.into())
     }
 }
