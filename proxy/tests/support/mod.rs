@@ -62,8 +62,18 @@ pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
 
 /// Serves one side of a pipe, and says on `log` what was asked.
 pub(crate) fn serve_pipe(settings: Settings, spoken: Spoken, log: Rc<RefCell<Sent>>) -> DuplexStream {
+    serve_pipe_until(&Drain::default(), settings, spoken, log)
+}
+
+/// The same, until `drain` asks the connection to finish.
+pub(crate) fn serve_pipe_until(
+    drain: &Drain,
+    settings: Settings,
+    spoken: Spoken,
+    log: Rc<RefCell<Sent>>,
+) -> DuplexStream {
     let (client, server) = tokio::io::duplex(64 * 1024);
-    let accepted = Accepted { stream: server, spoken, connection: connection(), ticket: Drain::default().ticket() };
+    let accepted = Accepted { stream: server, spoken, connection: connection(), ticket: drain.ticket() };
     let service = move |request, _, _| record(request, log.clone());
     tokio::task::spawn_local(serve(accepted, worker(settings), service));
     client

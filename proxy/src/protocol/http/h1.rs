@@ -4,7 +4,7 @@ use std::{cell::Cell, convert::Infallible, future::poll_fn, net::SocketAddr, pin
 
 use bytes::BytesMut;
 use futures_util::FutureExt as _;
-use http::{StatusCode, Version, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -37,15 +37,18 @@ where
     let peer = connection.peer;
     let answers = link.clone();
     let metrics = worker.clone();
-    let asked = Rc::new(Cell::new(false));
-    let mut closing = Closing::new(ticket, asked.clone());
+    let last = Rc::new(Cell::new(false));
+    let mut closing = Closing::new(ticket, last.clone());
     let call = service_fn(move |request: http::Request<Incoming>| {
-        asked.set(true);
         let upgrade = request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE);
-        let link = answers.clone();
-        service(request, connection.clone(), worker.clone()).map(move |response| {
+        let (link, last) = (answers.clone(), last.clone());
+        service(request, connection.clone(), worker.clone()).map(move |mut response| {
+            let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             if upgrade {
-                link.decide(response.status() == StatusCode::SWITCHING_PROTOCOLS);
+                link.decide(switches);
+            }
+            if last.get() && !switches {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)
         })
