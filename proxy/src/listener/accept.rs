@@ -9,7 +9,6 @@ use socket2::{SockFilter, SockRef};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::Instant,
 };
 
 use super::{
@@ -188,26 +187,4 @@ async fn see_through<F, R>(
     let attended = attend(arrival, site, worker, service);
     drain.unless_ended(attended).await;
     drop(seat);
-}
-
-/// Logs refusals at most once a second, with the number of those that were not logged.
-#[derive(Debug, Default)]
-pub(super) struct Refusals {
-    state: std::sync::Mutex<(Option<Instant>, u64)>,
-}
-
-impl Refusals {
-    pub(super) fn log(&self, log: impl FnOnce()) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let now = Instant::now();
-        if state.0.is_some_and(|last| now.duration_since(last) < Duration::from_secs(1)) {
-            state.1 += 1;
-            return;
-        }
-        if state.1 > 0 {
-            tracing::warn!(count = state.1, "connections refused since the last line about it");
-        }
-        *state = (Some(now), 0);
-        log();
-    }
 }

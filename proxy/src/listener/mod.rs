@@ -31,11 +31,12 @@ use tokio::sync::watch;
 pub use bind::BindProblem;
 pub use limits::{Occupancy, Place};
 
-use self::{accept::Refusals, load::Loads};
+use self::load::Loads;
 use crate::{
     exchange::{Body, Connection},
     lifecycle::drain::Drain,
     settings::Settings,
+    telemetry::rarely::Rarely,
     tls::{self, Tls, TlsError},
     worker::{Shared, Worker, WorkerHandle},
 };
@@ -70,7 +71,7 @@ struct Common {
     occupancy: Arc<Occupancy>,
     loads: Loads,
     workers: Vec<WorkerHandle>,
-    refusals: Refusals,
+    refusals: Rarely,
 }
 
 /// One group of sockets: the same address on every worker.
@@ -138,7 +139,7 @@ where
             occupancy: Arc::new(Occupancy::new(most, limits.connections_per_address)),
             loads: Loads::new(workers.len()),
             workers,
-            refusals: Refusals::default(),
+            refusals: Rarely::default(),
         };
         let (groups, leaving, status) = (BTreeMap::new(), Vec::new(), Arc::default());
         Ok(Self { shared, common: Arc::new(common), service, groups, leaving, status, sites: 0 })

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use http::StatusCode;
 use postern_config::model::{id::MiddlewareId, middleware::chain as model};
 
-use super::{Kind, Slot, fail};
+use super::{Kind, Slot, count, fail};
 use crate::{
     exchange::{Exchange, Flow},
     respond::Failure,
@@ -34,9 +34,9 @@ impl Chain {
             seen += 1;
             let middleware = match plan.middlewares.get(id).map(|slot| &**slot) {
                 Some(Slot::Ready(middleware)) if seen <= MOST_MEMBERS => middleware,
-                Some(Slot::Ready(_)) => return closed(exchange, "a chain leads into a circle".into()),
-                Some(Slot::Closed { reason }) => return closed(exchange, reason.clone()),
-                None => return closed(exchange, format!("middleware {id} is not there").into()),
+                Some(Slot::Ready(_)) => return closed(exchange, worker, "a chain leads into a circle".into()),
+                Some(Slot::Closed { reason }) => return closed(exchange, worker, reason.clone()),
+                None => return closed(exchange, worker, format!("middleware {id} is not there").into()),
             };
             if let Kind::Chain(chain) = &middleware.0 {
                 left.extend(chain.members.iter().rev());
@@ -48,6 +48,8 @@ impl Chain {
     }
 }
 
-fn closed(exchange: &mut Exchange, reason: Arc<str>) -> Flow {
-    fail(exchange, &Failure::Closed { status: StatusCode::SERVICE_UNAVAILABLE, reason })
+fn closed(exchange: &mut Exchange, worker: &Worker, reason: Arc<str>) -> Flow {
+    let flow = fail(exchange, &Failure::Closed { status: StatusCode::SERVICE_UNAVAILABLE, reason });
+    count(&flow, exchange, worker);
+    flow
 }

@@ -38,6 +38,7 @@ use postern_config::model::{
 use crate::{
     exchange::{Body, Exchange, Flow},
     respond::{self, Failure},
+    telemetry::metrics::Limit,
     worker::Worker,
 };
 
@@ -148,7 +149,7 @@ impl Middleware {
     /// [`Middleware::on_request`] of what is no chain. What waits is boxed, so that the future that every request
     /// holds stays small.
     async fn on_request_alone(&self, exchange: &mut Exchange, worker: &Rc<Worker>) -> Flow {
-        match &self.0 {
+        let flow = match &self.0 {
             Kind::AddPrefix(middleware) => middleware.on_request(exchange),
             Kind::BasicAuth(middleware) => match middleware.judge_at_once(exchange) {
                 basic_auth::Judged::Settled(flow) => flow,
@@ -160,6 +161,10 @@ impl Middleware {
             Kind::IpAllowList(middleware) => middleware.on_request(exchange),
             Kind::RateLimit(middleware) => match middleware.take(exchange) {
                 rate_limit::Taken::Now(flow) => flow,
+                rate_limit::Taken::Never(flow) => {
+                    worker.metrics().limited(Limit::Rate);
+                    flow
+                }
                 rate_limit::Taken::Later(wait) => {
                     Box::pin(tokio::time::sleep(wait)).await;
                     Flow::Continue
@@ -173,7 +178,16 @@ impl Middleware {
             Kind::StripPrefixRegex(middleware) => middleware.on_request(exchange),
             // Chains are taken apart before they get here.
             Kind::Chain(_) => Flow::Continue,
-        }
+        };
+        count(&flow, exchange, worker);
+        flow
+    }
+}
+
+/// Counts an answer that is a refusal.
+fn count(flow: &Flow, exchange: &Exchange, worker: &Worker) {
+    if let (Flow::Answer(_), Some(reason)) = (flow, exchange.record.reason) {
+        worker.metrics().failed_for(reason);
     }
 }
 

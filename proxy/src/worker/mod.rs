@@ -14,7 +14,7 @@ use crate::{
     listener,
     plan::{Live, Plan},
     settings::Settings,
-    telemetry::{access_log, metrics},
+    telemetry::{access_log, metrics, rarely::Rarely},
     upstream,
 };
 
@@ -46,6 +46,8 @@ pub struct Worker {
     pub listeners: listener::WorkerState,
     /// This worker's access-log queue.
     pub access_log: access_log::Queue,
+    /// Lines about clients that break a limit or the protocol.
+    pub offences: Rarely,
     plan: RefCell<PlanCache>,
 }
 
@@ -69,6 +71,7 @@ impl Worker {
             upstream: upstream::WorkerState::default(),
             listeners: listener::WorkerState::default(),
             access_log,
+            offences: Rarely::default(),
             plan,
         }
     }

@@ -72,10 +72,15 @@ pub(crate) fn serve_pipe_until(
     spoken: Spoken,
     log: Rc<RefCell<Sent>>,
 ) -> DuplexStream {
+    serve_pipe_on(worker(settings), drain, spoken, log)
+}
+
+/// The same on a worker that is at hand.
+pub(crate) fn serve_pipe_on(worker: Rc<Worker>, drain: &Drain, spoken: Spoken, log: Rc<RefCell<Sent>>) -> DuplexStream {
     let (client, server) = tokio::io::duplex(64 * 1024);
     let accepted = Accepted { stream: server, spoken, connection: connection(), ticket: drain.ticket() };
     let service = move |request, _, _| record(request, log.clone());
-    tokio::task::spawn_local(serve(accepted, worker(settings), service));
+    tokio::task::spawn_local(serve(accepted, worker, service));
     client
 }
 

@@ -25,6 +25,7 @@ use super::{fail, live::Live, refuse, remove_spellings};
 use crate::{
     exchange::{Exchange, Flow},
     respond::Failure,
+    telemetry::metrics::Limit,
     worker::Worker,
 };
 
@@ -94,6 +95,7 @@ impl BasicAuth {
     /// Computes a slow hash off the worker.
     pub(super) async fn judge(&self, check: Check, exchange: &mut Exchange, worker: &Rc<Worker>) -> Flow {
         let Some(turn) = self.verified.turn() else {
+            worker.metrics().limited(Limit::Offload);
             return fail(exchange, &Failure::Overloaded("too many passwords to check"));
         };
         let Check { name, password, hash, known, digest } = check;

@@ -23,6 +23,7 @@ use super::{fail, refuse};
 use crate::{
     exchange::{Body, Exchange, Flow},
     respond::Failure,
+    telemetry::metrics::Limit,
     upstream::client::{Options, fetch},
     worker::Worker,
 };
@@ -47,7 +48,7 @@ impl ForwardAuth {
     }
 
     pub(super) async fn on_request(&self, exchange: &mut Exchange, worker: &Rc<Worker>) -> Flow {
-        let body = match self.take_body(exchange).await {
+        let body = match self.take_body(exchange, worker).await {
             Ok(body) => body,
             Err(flow) => return flow,
         };
@@ -77,24 +78,25 @@ impl ForwardAuth {
     }
 
     /// The client's body where the auth server sees it too; the backend gets a copy, trailers included.
-    async fn take_body(&self, exchange: &mut Exchange) -> Result<Option<Bytes>, Flow> {
+    async fn take_body(&self, exchange: &mut Exchange, worker: &Worker) -> Result<Option<Bytes>, Flow> {
         let BodyPolicy::Forward { max } = self.spec.body else { return Ok(None) };
         if exchange.parts.method == Method::CONNECT || exchange.parts.headers.contains_key(header::UPGRADE) {
             return Ok(None);
         }
         let announced = http_body::Body::size_hint(&exchange.body).lower();
         if max.is_some_and(|max| announced > max) {
-            return Err(self.too_large(exchange));
+            return Err(self.too_large(exchange, worker));
         }
         let limit = max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
         match Limited::new(std::mem::take(&mut exchange.body), limit).collect().await {
             Ok(collected) => Ok(Some(replay(exchange, collected))),
-            Err(error) if error.is::<LengthLimitError>() => Err(self.too_large(exchange)),
+            Err(error) if error.is::<LengthLimitError>() => Err(self.too_large(exchange, worker)),
             Err(_) => Err(fail(exchange, &Failure::BadRequest("the body broke off"))),
         }
     }
 
-    fn too_large(&self, exchange: &mut Exchange) -> Flow {
+    fn too_large(&self, exchange: &mut Exchange, worker: &Worker) -> Flow {
+        worker.metrics().limited(Limit::BodyBytes);
         refuse(exchange, StatusCode::UNAUTHORIZED, format!("{}: the body is larger than allowed", self.id))
     }
 

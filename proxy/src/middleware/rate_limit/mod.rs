@@ -48,6 +48,8 @@ pub(super) enum Taken {
     Now(Flow),
     /// It goes on after a while.
     Later(Duration),
+    /// There have been too many: this is the answer.
+    Never(Flow),
 }
 
 impl RateLimit {
@@ -66,7 +68,7 @@ impl RateLimit {
         match buckets.take(self.key(exchange), Instant::now()) {
             Verdict::Pass => Taken::Now(Flow::Continue),
             Verdict::Delay(wait) => Taken::Later(wait),
-            Verdict::Reject(wait) => Taken::Now(self.reject(exchange, wait)),
+            Verdict::Reject(wait) => Taken::Never(self.reject(exchange, wait)),
         }
     }
 
@@ -125,7 +127,10 @@ fn go_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::middleware::testing::{answered, exchange, spec_in};
+    use crate::{
+        middleware::testing::{answered, exchange, spec_in, worker},
+        telemetry::metrics::{FailureReason, Limit},
+    };
 
     #[test]
     fn durations_are_printed_as_go_does() {
@@ -159,6 +164,18 @@ mod tests {
         assert!(answered(&second, &mut other).await.is_none(), "another source has its own bucket");
         tokio::time::advance(Duration::from_secs(60)).await;
         assert!(answered(&second, &mut request()).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_counted() {
+        let middleware = spec_in("rateLimit: {average: 1, period: 1m}", &Live::default());
+        let worker = worker();
+        for _ in 0..3 {
+            let mut request = exchange("GET", "http://example.com/").build();
+            middleware.on_request(&mut request, &worker).await;
+        }
+        let metrics = &worker.shared.metrics;
+        assert_eq!((metrics.limited(Limit::Rate), metrics.failed(FailureReason::Refused)), (2, 2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -13,7 +13,9 @@ use super::{Accepted, closing::Closing};
 use crate::{
     exchange::{Body, Connection},
     protocol::http1_guard::{Deadlines, Guard, HeadLimits, Link, Offence},
+    respond::Failure,
     settings::Limits,
+    telemetry::metrics::Limit,
     worker::Worker,
 };
 
@@ -62,20 +64,29 @@ where
         }
         polled
     });
+    let mut too_long = false;
     if let Err(error) = ended.await {
         tracing::debug!(%peer, %error, "HTTP/1 connection ended early");
+        too_long = error.is_parse_too_large();
     }
-    report(&link, peer, &metrics);
+    // hyper asks for no more when its buffer is full, so that the guard may not have seen the byte that is too many.
+    let offence = link.offence().or(too_long.then_some(Offence::HeadTooLong));
+    report(offence, link.overdue(), peer, &metrics);
 }
 
-/// Counts and logs what the guard held against the client.
-fn report(link: &Link, peer: SocketAddr, worker: &Worker) {
-    if let Some(offence) = link.offence() {
-        tracing::info!(%peer, %offence, "refused a malformed HTTP/1 message");
+/// Counts and logs what is held against the client.
+fn report(offence: Option<Offence>, overdue: Option<Limit>, peer: SocketAddr, worker: &Worker) {
+    if let Some(offence) = offence {
+        worker.metrics().failed(&Failure::BadRequest("malformed HTTP/1 message"));
+        worker.offences.log(|| tracing::info!(%peer, %offence, "refused a malformed HTTP/1 message"));
     }
-    if let Some(limit) = link.offence().and_then(Offence::limit).or(link.overdue()) {
+    if let Some(limit) = offence.and_then(Offence::limit).or(overdue) {
         worker.metrics().limited(limit);
-        tracing::debug!(%peer, limit = limit.as_str(), "a limit ended the connection");
+        if limit == Limit::Idle {
+            tracing::debug!(%peer, "closed an idle connection");
+        } else {
+            worker.offences.log(|| tracing::info!(%peer, limit = limit.as_str(), "a limit ended the connection"));
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTP/2 on hyper.
 
-use std::{convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
+use std::{convert::Infallible, error::Error as _, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Duration};
 
 use bytes::BytesMut;
 use futures_util::{
@@ -52,6 +52,8 @@ where
         let asked = watch.ask();
         let answer = if too_many {
             worker.metrics().limited(Limit::HeaderCount);
+            let (peer, limit) = (connection.peer, Limit::HeaderCount.as_str());
+            worker.offences.log(|| tracing::info!(%peer, limit, "a limit refused a request"));
             Either::Left(ready(respond::plain(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)))
         } else {
             Either::Right(service(request, connection.clone(), worker.clone()))
@@ -66,7 +68,8 @@ where
         let idle = match clock.poll(cx, &activity) {
             Poll::Ready(Finding::Stalled) => {
                 observer.metrics().limited(Limit::BodyIdle);
-                tracing::debug!(%peer, "a stream stood still without window; the connection is dropped");
+                let limit = Limit::BodyIdle.as_str();
+                observer.offences.log(|| tracing::info!(%peer, limit, "a stream without window ended the connection"));
                 return Poll::Ready(Ok(()));
             }
             Poll::Ready(Finding::Idle) if !told => {
@@ -81,9 +84,21 @@ where
         }
         serving.as_mut().poll(cx)
     });
-    if let Err(error) = ended.await {
-        tracing::debug!(%peer, %error, "HTTP/2 connection ended early");
+    let Err(error) = ended.await else { return };
+    match abuse(&error) {
+        Some(error) => {
+            observer.metrics().limited(Limit::Http2Abuse);
+            let limit = Limit::Http2Abuse.as_str();
+            observer.offences.log(|| tracing::info!(%peer, limit, %error, "a limit ended the connection"));
+        }
+        None => tracing::debug!(%peer, %error, "HTTP/2 connection ended early"),
     }
+}
+
+/// Why we have ended the connection, if its client asked too much of it (RFC 9113 section 10.5).
+fn abuse(error: &hyper::Error) -> Option<&h2::Error> {
+    let cause = error.source()?.downcast_ref::<h2::Error>()?;
+    (cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)).then_some(cause)
 }
 
 fn builder(limits: &Limits) -> http2::Builder<LocalExecutor> {

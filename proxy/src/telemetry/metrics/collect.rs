@@ -112,22 +112,19 @@ impl Metrics {
     }
 
     fn refusals(&self, writer: &mut Writer) {
-        let total = |counters: fn(&Shard) -> &[super::Counter], len: usize| {
-            let mut total = vec![0; len];
-            self.shards.iter().for_each(|shard| sum(&mut total, counters(shard)));
-            total
-        };
+        let mut total = vec![0; Handshake::COUNT];
+        self.shards.iter().for_each(|shard| sum(&mut total, &shard.handshakes));
         let mut handshakes = writer.family(family::HANDSHAKES);
-        for (outcome, count) in Handshake::ALL.iter().zip(total(|shard| &shard.handshakes, Handshake::COUNT)) {
+        for (outcome, count) in Handshake::ALL.iter().zip(total) {
             handshakes.count(&[outcome.as_str()], count);
         }
         let mut limits = writer.family(family::LIMITS);
-        for (limit, count) in Limit::ALL.iter().zip(total(|shard| &shard.limits, Limit::COUNT)) {
-            limits.count(&[limit.as_str()], count);
+        for limit in Limit::ALL {
+            limits.count(&[limit.as_str()], self.limited(*limit));
         }
         let mut failures = writer.family(family::FAILURES);
-        for (reason, count) in FailureReason::ALL.iter().zip(total(|shard| &shard.failures, FailureReason::COUNT)) {
-            failures.count(&[reason.as_str()], count);
+        for reason in FailureReason::ALL {
+            failures.count(&[reason.as_str()], self.failed(*reason));
         }
     }
 

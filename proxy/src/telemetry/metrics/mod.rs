@@ -103,6 +103,16 @@ impl Metrics {
         self.shards.get(at).expect("there is at least one shard")
     }
 
+    /// What `limit` has refused so far.
+    pub fn limited(&self, limit: Limit) -> u64 {
+        self.shards.iter().filter_map(|shard| shard.limits.get(limit as usize)).map(Counter::value).sum()
+    }
+
+    /// How often Postern has answered itself for `reason` so far.
+    pub fn failed(&self, reason: FailureReason) -> u64 {
+        self.shards.iter().filter_map(|shard| shard.failures.get(reason as usize)).map(Counter::value).sum()
+    }
+
     /// The index of the entry point `name`; called when a listener is bound.
     pub fn entry_point(&self, name: &str) -> EntryPointIndex {
         let mut names = self.entry_points.lock().unwrap_or_else(PoisonError::into_inner);
@@ -192,7 +202,12 @@ impl Shard {
 
     /// Postern answered itself.
     pub fn failed(&self, failure: &Failure) {
-        add(&self.failures, FailureReason::of(failure) as usize);
+        self.failed_for(failure.reason());
+    }
+
+    /// The same, for a `Failure::reason`.
+    pub fn failed_for(&self, reason: &str) {
+        add(&self.failures, FailureReason::named(reason) as usize);
     }
 
     fn entry_point(&self, index: EntryPointIndex) -> &EntryPointCell {

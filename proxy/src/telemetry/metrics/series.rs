@@ -108,7 +108,7 @@ impl ClusterCell {
 
     /// No answer came; `failure` is what the client gets to see.
     pub fn failed(&self, failure: &Failure) {
-        add(&self.failures, FailureReason::of(failure) as usize);
+        add(&self.failures, FailureReason::named(failure.reason()) as usize);
     }
 
     /// A try after the first was begun.
