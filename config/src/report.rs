@@ -119,6 +119,11 @@ impl Severity {
 }
 
 impl Verdict {
+    /// Whether nothing is refused or without effect.
+    pub fn is_good(&self) -> bool {
+        self.worst().is_none_or(|worst| worst >= Severity::Warning)
+    }
+
     /// The worst finding's severity; `None`: accepted as it is.
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().map(|finding| finding.severity).min()

@@ -54,6 +54,43 @@ fn check_accepts_what_would_be_served() {
 }
 
 #[test]
+fn what_is_another_controllers_does_not_fail_a_check() {
+    let directory = directory(&format!(
+        "{GOOD}---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata: {{name: theirs}}
+spec: {{controller: example.com/other}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {{name: theirs, namespace: shop}}
+spec: {{ingressClassName: theirs, defaultBackend: {{service: {{name: web, port: {{number: 80}}}}}}}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {{name: theirs}}
+spec: {{controllerName: example.com/gateway}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: theirs, namespace: shop}}
+spec: {{gatewayClassName: theirs, listeners: [{{name: http, port: 80, protocol: HTTP}}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: theirs, namespace: shop}}
+spec: {{parentRefs: [{{name: theirs}}], rules: [{{backendRefs: [{{name: web, port: 80}}]}}]}}
+"
+    ));
+    let output = postern(&["check", "d"], directory.path());
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(said.matches("/theirs: note: ").count() + said.matches(" theirs: note: ").count(), 4, "{said}");
+    assert!(said.contains(" 4 with notes"), "{said}");
+}
+
+#[test]
 fn check_names_object_field_place_and_reason_of_what_is_not() {
     let directory = directory(&GOOD.replace("service: {name: web", "service: {name: gone"));
     std::fs::write(directory.path().join("d/broken.yaml"), "a: [\n").expect("written");

@@ -1,5 +1,5 @@
 //! One log line for each thing that is newly wrong. Warnings for what is refused, ignored or broken; what is merely
-//! passed over is information.
+//! passed over, or another controller's, is information.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::{
     model::id::ObjectId,
-    report::{InputProblem, Report, SkippedObject, Verdict},
+    report::{Finding, InputProblem, Report, Severity, SkippedObject, Verdict},
 };
 
 /// Logs what `after` says and `before` did not.
@@ -33,10 +33,12 @@ fn object_findings(object: &ObjectId, before: Option<&Arc<Verdict>>, verdict: &V
     for finding in verdict.findings.iter().filter(|finding| !said(&finding.message, &finding.field)) {
         let file = verdict.origin.as_ref().map(|origin| origin.file.display().to_string()).unwrap_or_default();
         let line = finding.line.or(verdict.origin.as_ref().map(|origin| origin.line)).unwrap_or_default();
-        warn!(
-            %object, file, line, field = finding.field, reason = finding.reason, remedy = finding.remedy,
-            "{}: {}", finding.severity.as_str(), finding.message
-        );
+        let Finding { severity, field, reason, message, remedy, .. } = finding;
+        if *severity == Severity::Note {
+            info!(%object, file, line, field, reason, "note: {message}");
+        } else {
+            warn!(%object, file, line, field, reason, remedy, "{}: {message}", severity.as_str());
+        }
     }
 }
 

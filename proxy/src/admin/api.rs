@@ -190,8 +190,9 @@ fn objects(state: &State, query: &Query, _: &HeaderMap) -> Answer {
 
 fn problems(state: &State) -> Problems {
     let report = state.report.load();
+    let wrong = |object: &object::ObjectView| !matches!(object.verdict, "accepted" | "note");
     Problems {
-        objects: object::objects(&report).filter(|object| !object.findings.is_empty()).collect(),
+        objects: object::objects(&report).filter(wrong).collect(),
         input: report.input.iter().map(object::input).collect(),
         skipped: report.skipped.iter().filter(|skipped| skipped.refused).map(object::skipped).collect(),
         listeners: state.listeners.load().problems.iter().map(ToString::to_string).collect(),

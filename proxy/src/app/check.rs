@@ -3,10 +3,7 @@
 use std::fmt::{self, Display};
 
 use jiff::Timestamp;
-use postern_config::{
-    publish::load_once,
-    report::{Report, Severity},
-};
+use postern_config::{publish::load_once, report::Report};
 use serde::Serialize;
 
 use super::{GOOD, REFUSED, complain, print, serve::text_pair, settings};
@@ -58,9 +55,8 @@ pub(super) fn json(value: &impl Serialize) -> String {
 impl Checked {
     /// What `report` says.
     pub fn of(report: &Report) -> Self {
-        let harmless = |severity: Option<Severity>| matches!(severity, None | Some(Severity::Warning));
         let good = report.input.is_empty()
-            && report.objects.values().all(|verdict| harmless(verdict.worst()))
+            && report.objects.values().all(|verdict| verdict.is_good())
             && !report.skipped.iter().any(|skipped| skipped.refused);
         Self {
             objects: object::objects(report).collect(),
@@ -93,10 +89,11 @@ impl Display for Checked {
         let refused_kinds = self.skipped.iter().filter(|skipped| skipped.refused).count();
         writeln!(
             f,
-            "{} objects: {} accepted, {} with warnings, {} ignored in part, {} refused; {} of kinds that are not read, \
+            "{} objects: {} accepted, {} with notes, {} with warnings, {} ignored in part, {} refused; {} of kinds that are not read, \
              {refused_kinds} of them refused; {unreadable} unreadable",
             self.objects.len(),
             self.count("accepted"),
+            self.count("note"),
             self.count("warning"),
             self.count("ignored"),
             self.count("refused"),

@@ -53,7 +53,8 @@ pub struct Listeners {
 impl Overview {
     /// What can be counted from the tables; the rest is the caller's.
     pub fn count(report: &Report, snapshot: &Snapshot, status: &Status) -> Self {
-        let mut objects = BTreeMap::from([("accepted", 0), ("ignored", 0), ("refused", 0), ("warning", 0)]);
+        let mut objects =
+            BTreeMap::from([("accepted", 0), ("ignored", 0), ("note", 0), ("refused", 0), ("warning", 0)]);
         for verdict in report.objects.values() {
             *objects.entry(verdict.worst().map_or("accepted", |severity| severity.as_str())).or_default() += 1;
         }

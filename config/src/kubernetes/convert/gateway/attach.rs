@@ -161,7 +161,7 @@ fn tell_about_parents(guest: &Guest<'_>, attached: &mut Attached) {
         );
     }
     if attached.foreign {
-        attached.findings.push(Finding::ignored(
+        attached.findings.push(Finding::note(
             "spec.parentRefs",
             reason::NOT_OURS,
             "every parent belongs to another controller",

@@ -50,7 +50,7 @@ pub(super) fn convert(class: &Item<GatewayClass>, _: &View<'_>, settings: &Setti
             Finding::refused("spec.parametersRef", reason::INVALID_PARAMETERS, "parameters of a class are not carried")
                 .remedy("remove parametersRef"),
         ),
-        Ownership::Foreign => Some(Finding::ignored(
+        Ownership::Foreign => Some(Finding::note(
             "spec.controllerName",
             reason::NOT_OURS,
             format!("the class belongs to {}", class.body.spec.controller_name),

@@ -57,7 +57,7 @@ pub(super) fn served(gateway: &Item<Gateway>, ownership: Ownership) -> Result<()
         .remedy("remove parametersRef")),
         Ownership::Own | Ownership::TakenOver => Ok(()),
         Ownership::Foreign => {
-            Err(Finding::ignored(field, reason::NOT_OURS, format!("class {class} belongs to another controller")))
+            Err(Finding::note(field, reason::NOT_OURS, format!("class {class} belongs to another controller")))
         }
         Ownership::Refused => {
             Err(Finding::refused(field, reason::INVALID_PARAMETERS, format!("class {class} is refused itself")))
