@@ -151,7 +151,7 @@ impl Finding {
         Self::new(Severity::Note, field, reason, message)
     }
 
-    /// Adds the way out.
+    /// Sets the way out where it is another than the reason's usual one.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = remedy.into();
@@ -159,7 +159,36 @@ impl Finding {
     }
 
     fn new(severity: Severity, field: impl Into<String>, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { severity, field: field.into(), reason, message: message.into(), remedy: String::new(), line: None }
+        let remedy = usual_remedy(reason).to_owned();
+        Self { severity, field: field.into(), reason, message: message.into(), remedy, line: None }
+    }
+}
+
+/// The way out that findings of one reason have in common; empty where their messages say it.
+fn usual_remedy(reason: &str) -> &'static str {
+    match reason {
+        "BackendNotFound"
+        | "FilterNotFound"
+        | "NoMatchingParent"
+        | "SecretNotFound"
+        | "TargetNotFound"
+        | "InvalidCACertificateRef"
+        | "InvalidCertificateRef"
+        | "InvalidClientCertificateRef" => "add or mend what it names, or correct the name",
+        "CertificateHostMismatch" => "use a certificate that names the host",
+        "Conflicted" => "remove one of the two",
+        "Cycle" => "take one of the members out",
+        "Duplicate" | "NotCarried" | "UnsupportedAnnotation" => "remove it",
+        "HostnameConflict" | "ProtocolConflict" => "give one of them another port or hostname",
+        "InvalidAddress" => "name an address of the backend itself",
+        "InvalidCertificate" => "write the certificate as PEM, that of the host first",
+        "KeyMismatch" => "write the key that the certificate was issued for",
+        "ListenersNotValid" | "MemberRefused" => "mend what is refused there",
+        "MissingSecretData" => "add it to the Secret's data",
+        "NoBackendRefs" => "name a backend",
+        "NoMatchingListenerHostname" => "give a listener the hostname, or the route one that a listener has",
+        "NoValidCACertificate" => "mend one of the references",
+        _ => "",
     }
 }
 

@@ -75,7 +75,7 @@ impl Checked {
 impl Display for Checked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for InputView { file, line, reason, message, .. } in &self.input {
-            writeln!(f, "{file}:{line}: unreadable: {message} [{reason}]")?;
+            writeln!(f, "{}: unreadable: {message} [{reason}]", place(file, *line))?;
         }
         for object in &self.objects {
             show(f, object)?;
@@ -83,7 +83,7 @@ impl Display for Checked {
         for SkippedView { file, line, kind, namespace, name, message, reason, refused, .. } in &self.skipped {
             let verdict = if *refused { "refused" } else { "passed over" };
             let name = if namespace.is_empty() { name.clone() } else { format!("{namespace}/{name}") };
-            writeln!(f, "{file}:{line}: {kind} {name}: {verdict}: {message} [{reason}]")?;
+            writeln!(f, "{}: {kind} {name}: {verdict}: {message} [{reason}]", place(file, *line))?;
         }
         let unreadable = self.input.len();
         let refused_kinds = self.skipped.iter().filter(|skipped| skipped.refused).count();
@@ -102,11 +102,16 @@ impl Display for Checked {
     }
 }
 
+/// Line 0 is the file as a whole.
+fn place(file: &str, line: u32) -> String {
+    if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
+}
+
 fn show(f: &mut fmt::Formatter<'_>, object: &ObjectView) -> fmt::Result {
     let file = object.file.as_deref().unwrap_or("-");
     let name =
         if object.namespace.is_empty() { object.name.clone() } else { format!("{}/{}", object.namespace, object.name) };
-    let head = |line: Option<u32>| format!("{file}:{}: {} {name}", line.unwrap_or_default(), object.kind);
+    let head = |line: Option<u32>| format!("{}: {} {name}", place(file, line.unwrap_or_default()), object.kind);
     if object.findings.is_empty() {
         return writeln!(f, "{}: accepted", head(object.line));
     }

@@ -148,6 +148,14 @@ fn known(kind: Kind, metadata: Value, mut body: Map<String, Value>, line: u32) -
 /// Who the object is; its metadata may still be wrong elsewhere.
 fn key(kind: Kind, metadata: &Value) -> Result<Key, String> {
     let spelled = kind.as_str();
+    for field in ["name", "namespace"] {
+        // `name: y`, `namespace: 12`: the API server refuses these too.
+        if let Some(value @ (Value::Bool(_) | Value::Number(_))) = metadata.get(field) {
+            return Err(format!(
+                "metadata.{field} of this {spelled} is read as {value}, which is no text: put it in quotes"
+            ));
+        }
+    }
     let name = text_in(metadata, "name");
     if name.is_empty() {
         return Err(format!("metadata.name of this {spelled} is missing"));
@@ -245,7 +253,12 @@ fn unknown_field(field: String, meant: Option<String>) -> Finding {
 
 fn wrong_type(field: String, error: &str, secret: bool) -> Finding {
     let error = if secret { text::unquoted(error) } else { error.to_owned() };
-    Finding::refused(field, "InvalidField", error).remedy("write a value of the type that the field has")
+    let remedy = match error.split_whitespace().next() {
+        Some("missing") => "add the field",
+        Some("unknown") => "write one of the values that the field may have",
+        _ => "write a value of the type that the field has",
+    };
+    Finding::refused(field, "InvalidField", error.as_str()).remedy(remedy)
 }
 
 fn steps(path: &serde_ignored::Path<'_>) -> Vec<Step> {

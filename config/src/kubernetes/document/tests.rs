@@ -67,6 +67,7 @@ fn each_document_becomes_what_it_is() {
         ("apiVersion: v1\nkind: Service\nmetadata: {generateName: a-}", vec!["1 InvalidName"]),
         ("apiVersion: v1\nkind: Service\nmetadata: {name: A_b}", vec!["1 InvalidName"]),
         ("apiVersion: v1\nkind: Service\nmetadata: {name: 12}", vec!["1 InvalidName"]),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: on}", vec!["1 InvalidName"]),
         ("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: a.b}", vec!["1 InvalidName"]),
         ("kind: Service\nmetadata: {name: a}", vec!["1 MissingKind"]),
         ("just: values\n", vec!["1 MissingKind"]),

@@ -175,7 +175,7 @@ impl FileProvider {
 
     fn report_failures(&mut self, listing: &Listing, unwatched: BTreeMap<PathBuf, String>) {
         for (path, error) in &listing.failures {
-            self.fail(path, "Unreadable", format!("it cannot be read: {error}"));
+            self.fail(path, "Unreadable", unreadable(error));
         }
         for (path, why) in unwatched {
             let message = format!("changes in it go unnoticed: {why}: raise fs.inotify.max_user_watches");
@@ -204,7 +204,7 @@ impl FileProvider {
                 }
                 Err(error) => {
                     self.stamps.entry(path.clone()).and_modify(|stamp| *stamp = None);
-                    self.fail(&path, "Unreadable", format!("it cannot be read: {error}"));
+                    self.fail(&path, "Unreadable", unreadable(&error));
                 }
             }
             if held >= GROUP_BYTES {
@@ -247,6 +247,15 @@ impl FileProvider {
         let [high, low] = self.hashers.each_ref().map(|hasher| Hash::from(hasher.hash_one(bytes)));
         (high << 64) | low
     }
+}
+
+fn unreadable(error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::PermissionDenied => ": let the user that Postern runs as read it, or move it elsewhere",
+        io::ErrorKind::NotFound => ": put it back",
+        _ => "",
+    };
+    format!("it cannot be read: {error}{remedy}")
 }
 
 fn parse_all(chunks: &[Chunk<'_>]) -> Vec<Vec<Entry>> {

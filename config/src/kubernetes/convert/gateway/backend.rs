@@ -106,7 +106,9 @@ impl Rule<'_> {
         let (group, kind) = (reference.group.as_deref().unwrap_or(""), reference.kind.as_deref().unwrap_or("Service"));
         if (group, kind) != ("", "Service") {
             let message = format!("backends of kind {} are not carried", reason::kind(kind, group));
-            return Err(Finding::refused(format!("{field}.kind"), reason::INVALID_KIND, message));
+            return Err(
+                Finding::refused(format!("{field}.kind"), reason::INVALID_KIND, message).remedy("name a Service")
+            );
         }
         if reference.weight.is_some_and(|weight| weight > MOST_WEIGHT) {
             let message = "a weight is at most 1000000";

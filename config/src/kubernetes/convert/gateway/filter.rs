@@ -255,7 +255,8 @@ fn one<'a>(
                 "middlewares of single backends are not carried".to_owned(),
             ),
         },
-        Asked::NotCarried(name) => unsupported(field.to_owned(), format!("filters of type {name} are not carried")),
+        Asked::NotCarried(name) => unsupported(field.to_owned(), format!("filters of type {name} are not carried"))
+            .map_err(|finding| finding.remedy("remove the filter")),
         Asked::Malformed(problem) => unsupported(field.to_owned(), (*problem).to_owned()),
     }
 }

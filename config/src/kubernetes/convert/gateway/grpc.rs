@@ -81,7 +81,8 @@ fn check(rule: &GrpcRule, field: &str, findings: &mut Vec<Finding>) -> Result<()
             format!("{field}.sessionPersistence"),
             reason::UNSUPPORTED_VALUE,
             "session persistence is not carried",
-        ));
+        )
+        .remedy("remove it; a sticky cookie is asked for by annotations of the backend"));
     }
     if rule.backend_refs.is_empty() {
         findings.push(Finding::warning(

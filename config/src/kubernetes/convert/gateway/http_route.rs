@@ -92,7 +92,8 @@ fn check(rule: &HttpRule, field: &str, redirects: bool, findings: &mut Vec<Findi
             format!("{field}.sessionPersistence"),
             reason::UNSUPPORTED_VALUE,
             "session persistence is not carried",
-        ));
+        )
+        .remedy("remove it; a sticky cookie is asked for by annotations of the backend"));
     }
     rules::check_backends(rule.backend_refs.len(), field)?;
     match (redirects, rule.backend_refs.is_empty()) {

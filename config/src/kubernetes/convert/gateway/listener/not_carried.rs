@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn of_gateway(gateway: &Gateway, findings: &mut Vec<Finding>) {
     let spec = &gateway.spec;
     let mut refuse = |field: &str, message: &str| {
-        findings.push(Finding::refused(field, reason::UNSUPPORTED_VALUE, message));
+        findings.push(Finding::refused(field, reason::UNSUPPORTED_VALUE, message).remedy("remove it"));
     };
     if let Some(infrastructure) = &spec.infrastructure {
         if infrastructure.labels.is_some() {
@@ -45,14 +45,17 @@ pub(super) fn refuse_client_validation(gateway: &Gateway, all: &mut [Listener<'_
         };
         if validation.validation.is_some() {
             listener.accepted = false;
-            findings.push(Finding::refused(
-                field,
-                reason::UNSUPPORTED_VALUE,
-                format!(
-                    "client certificates are not carried, so listener {} is not served without them",
-                    listener.spec.name
-                ),
-            ));
+            findings.push(
+                Finding::refused(
+                    field,
+                    reason::UNSUPPORTED_VALUE,
+                    format!(
+                        "client certificates are not carried, so listener {} is not served without them",
+                        listener.spec.name
+                    ),
+                )
+                .remedy("remove the validation, if the listener is for everybody"),
+            );
         }
     }
 }
