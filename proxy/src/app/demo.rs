@@ -61,7 +61,8 @@ async fn serve(settings: Settings) -> Result<(), DemoError> {
     let directory = Directory::write(&certificate::make(&HOSTS)?, port).map_err(DemoError::Files)?;
     let settings = Settings { manifests: Some(directory.manifests()), ..settings };
     let app = App::build(settings, log_level).await?;
-    print(welcome(&app.bound(), &directory.authority()));
+    let program = std::env::args().next().unwrap_or_else(|| "postern".to_owned());
+    print(welcome(&app.bound(), &directory.authority(), &program));
     app.run(stop.next(), at_once.second()).await;
     drop((backends, directory));
     Ok(())
@@ -93,7 +94,7 @@ fn free_or_any(port: u16) -> u16 {
 }
 
 /// Where everything is, and what to try. Lines that begin with `curl` are answered with success.
-fn welcome(bound: &Bound, authority: &Path) -> String {
+fn welcome(bound: &Bound, authority: &Path, program: &str) -> String {
     let [shop, api] = HOSTS;
     let (Some(http), Some(https)) = (bound.listener(80), bound.listener(443)) else {
         return "A listener of the demo could not be bound; the log says why.\n".to_owned();
@@ -106,7 +107,7 @@ fn welcome(bound: &Bound, authority: &Path) -> String {
         format!(
             "
 Which route a request takes, and why no other:
-  postern explain --admin http://{admin} http://{shop}/
+  {program} explain --admin http://{admin} http://{shop}/
 
 What became of each object, where everything is bound, what is counted:
   curl http://{admin}/readyz
@@ -169,12 +170,12 @@ mod tests {
                 (SocketKey { address: None, port: 443 }, ([127, 0, 0, 1], 8443).into()),
             ],
         };
-        let text = welcome(&bound, Path::new("/tmp/ca.pem"));
+        let text = welcome(&bound, Path::new("/tmp/ca.pem"), "target/release/postern");
         for wanted in [
             "curl -H 'Host: shop.example.com' http://127.0.0.1:4711/\n",
             "--cacert /tmp/ca.pem --resolve api.example.com:8443:127.0.0.1 https://api.example.com:8443/v1/orders\n",
             "Port 8080 is taken by another program, so 4711 is used.\n",
-            "postern explain --admin http://127.0.0.1:4713 http://shop.example.com/\n",
+            "target/release/postern explain --admin http://127.0.0.1:4713 http://shop.example.com/\n",
         ] {
             assert!(text.contains(wanted), "{wanted} in\n{text}");
         }
