@@ -1,8 +1,9 @@
 //! The binary's commands from outside: what they print and how they exit.
 
 use std::{
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 const GOOD: &str = "
@@ -43,6 +44,36 @@ fn directory(manifests: &str) -> tempfile::TempDir {
     std::fs::create_dir(directory.path().join("d")).expect("made");
     std::fs::write(directory.path().join("d/all.yaml"), manifests).expect("written");
     directory
+}
+
+/// A line of `log` that holds `text`, and those before it.
+fn lines_until(log: &mut impl BufRead, text: &str) -> String {
+    let mut lines = String::new();
+    while !lines.contains(text) {
+        assert_ne!(log.read_line(&mut lines).expect("text"), 0, "the end, before {text:?}: {lines}");
+    }
+    lines
+}
+
+#[test]
+fn serve_goes_on_after_sighup_and_ends_well_after_sigterm() {
+    let directory = directory(GOOD);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(["serve", "--manifests", "d", "--bind", "127.0.0.1", "--map-port", "80=0", "--map-port", "443=0"]);
+    command.args(["--admin", "127.0.0.1:0"]).current_dir(directory.path()).env_clear().stderr(Stdio::piped());
+    let mut node = command.spawn().expect("the binary runs");
+    let mut log = BufReader::new(node.stderr.take().expect("piped"));
+    let started = lines_until(&mut log, " started ");
+    assert!(started.contains(" admin=127.0.0.1:") && !started.contains('\x1b'), "a file gets no colours: {started}");
+    let signal = |signal| {
+        let pid = rustix::process::Pid::from_raw(node.id().cast_signed()).expect("a process");
+        rustix::process::kill_process(pid, signal).expect("it runs");
+    };
+    signal(rustix::process::Signal::HUP);
+    lines_until(&mut log, "SIGHUP changes nothing");
+    signal(rustix::process::Signal::TERM);
+    lines_until(&mut log, "stopped");
+    assert_eq!(node.wait().expect("it ends").code(), Some(0));
 }
 
 #[test]

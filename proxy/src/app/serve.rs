@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, future::Future};
 
-use super::{App, GOOD, REFUSED, USAGE, complain, settings, signal::Stop};
+use super::{
+    App, GOOD, REFUSED, USAGE, complain, settings,
+    signal::{HangUp, Stop},
+};
 use crate::{args::Serve, settings::Settings, telemetry::log};
 
 /// Serves until stopped; returns the exit code.
@@ -35,16 +38,19 @@ pub(super) fn control_runtime(control: impl Future<Output = u8>) -> u8 {
 
 async fn until_stopped(settings: Settings) -> u8 {
     let log_level = log::start(&settings.log);
-    let (mut stop, mut at_once) = match (Stop::listen(), Stop::listen()) {
-        (Ok(stop), Ok(at_once)) => (stop, at_once),
-        (Err(error), _) | (_, Err(error)) => return complain([error], REFUSED),
+    let (mut stop, mut at_once, hang_up) = match (Stop::listen(), Stop::listen(), HangUp::listen()) {
+        (Ok(stop), Ok(at_once), Ok(hang_up)) => (stop, at_once, hang_up),
+        (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return complain([error], REFUSED),
     };
     match App::build(settings, log_level).await {
         Ok(app) => {
             let bound = app.bound();
-            tracing::info!(admin = ?bound.admin, listeners = bound.listeners.len(), "started");
-            app.run(stop.next(), at_once.second()).await;
-            GOOD
+            let admin = bound.admin.map(tracing::field::display);
+            tracing::info!(admin, listeners = bound.listeners.len(), "started");
+            tokio::select! {
+                () = app.run(stop.next(), at_once.second()) => GOOD,
+                never = hang_up.pass_over() => match never {},
+            }
         }
         Err(error) => {
             let code = if error.is_usage() { USAGE } else { REFUSED };

@@ -1,4 +1,6 @@
-//! Signals of the operator: stop, stop now, reopen the access log.
+//! Signals of the operator: stop, stop now, reopen the access log, read anew.
+
+use std::convert::Infallible;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -29,6 +31,25 @@ impl Stop {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// SIGHUP, by which other servers are told to read their configuration anew: it must not end this one.
+#[derive(Debug)]
+pub(super) struct HangUp(Signal);
+
+impl HangUp {
+    /// From now on the signal no longer kills the process.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Says at each that there is nothing to do, for ever.
+    pub(super) async fn pass_over(mut self) -> Infallible {
+        while self.0.recv().await.is_some() {
+            tracing::info!("SIGHUP changes nothing: manifests are followed by themselves, settings are read at start");
+        }
+        std::future::pending().await
     }
 }
 

@@ -1,7 +1,7 @@
 //! The program's own log: text for people or JSON for machines, on standard error; its level can be changed while it
 //! runs.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, io::IsTerminal as _, sync::Arc};
 
 use tracing_subscriber::{EnvFilter, fmt as writer, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 
@@ -35,7 +35,10 @@ pub fn start(log: &Log) -> LevelControl {
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&log.level));
     let registry = tracing_subscriber::registry().with(filter);
     let begun = match log.format {
-        LogFormat::Text => registry.with(writer::layer().with_writer(std::io::stderr).with_target(false)).try_init(),
+        LogFormat::Text => {
+            let text = writer::layer().with_writer(std::io::stderr).with_target(false);
+            registry.with(text.with_ansi(std::io::stderr().is_terminal())).try_init()
+        }
         LogFormat::Json => {
             let json = writer::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
             registry.with(json.with_writer(std::io::stderr)).try_init()
