@@ -12,6 +12,7 @@ mod manifests;
 mod measure;
 mod question;
 mod result;
+mod training;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -32,6 +33,12 @@ struct Arguments {
 enum Command {
     /// Answers questions; all of them when none is named.
     Compare(question::Options),
+    /// Puts a Postern that counts what it executes through the work that the shipped one is optimised for.
+    Train {
+        /// Its binary.
+        #[arg(long)]
+        postern: PathBuf,
+    },
     /// Runs the fixed-answer backend until it is ended.
     Backend {
         /// Where it listens.
@@ -74,6 +81,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Compare(options) => question::answer(&options),
+        Command::Train { postern } => training::run(&postern),
         Command::Backend { bind } => backend::run(bind),
         Command::Floor { floor, bind, backend } => floor::run(floor, bind, backend),
         Command::Manifests { folder, backend, routes } => manifests::World::new(backend).routes(routes).write(&folder),

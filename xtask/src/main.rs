@@ -1,9 +1,10 @@
-//! Developer commands: `cargo xtask test | bench | fuzz`. Each prints what it does, and says so when it cannot.
+//! Developer commands: `cargo xtask test | bench | dist | fuzz`. Each prints what it does, and says so when it cannot.
 //!
 //! Deliberately without dependencies, so that the first `cargo xtask` on a fresh machine starts within seconds.
 
 mod bench;
 mod child;
+mod dist;
 mod fuzz;
 mod step;
 mod test;
@@ -14,7 +15,9 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask test [STEP...]       every check that CI runs, fast ones first; STEP names pick some
-       cargo xtask bench [QUESTION...]  compare with the peers; flags such as --rounds N are passed on
+       cargo xtask bench [--untrained] [QUESTION...]
+                                        compare with the peers; flags such as --rounds N are passed on
+       cargo xtask dist                 build the binary that is shipped, and print its path
        cargo xtask fuzz SECONDS [TARGET...]
                                         fuzz each target that long
 ";
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
     let result = match command.as_str() {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
+        "dist" => dist::run(),
         "fuzz" => fuzz::run(rest),
         _ => return usage(),
     };

@@ -46,6 +46,23 @@ pub(crate) fn cargo_fuzz() -> Result<PathBuf, String> {
     installed("cargo-fuzz", CARGO_FUZZ)
 }
 
+/// llvm-profdata of the compiler's own LLVM: no other reads the counters that it writes.
+pub(crate) fn llvm_profdata() -> Result<PathBuf, String> {
+    let version = workspace::rustc("LLVM version")?;
+    let major = version.split('.').next().unwrap_or_default();
+    let sysroot = workspace::output(&mut program("rustc", &["--print", "sysroot"]))?;
+    let component = Path::new(sysroot.trim()).join("lib/rustlib").join(workspace::rustc("host")?);
+    let component = component.join("bin/llvm-profdata");
+    if component.is_file() {
+        return Ok(component);
+    }
+    let name = format!("llvm-profdata-{major}");
+    match debian(&name, &format!("llvm-{major}")) {
+        Ok(()) => Ok(name.into()),
+        Err(reason) => Err(format!("{reason}, or run `rustup component add llvm-tools`")),
+    }
+}
+
 /// h2spec, from Go modules.
 pub(crate) fn h2spec() -> Result<PathBuf, String> {
     let binary = peers().join("bin/h2spec");

@@ -38,6 +38,13 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// What the compiler says of itself under `field` (`host`, `LLVM version`).
+pub(crate) fn rustc(field: &str) -> Result<String, String> {
+    let text = output(&mut program(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()), &["-vV"]))?;
+    let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "));
+    value.map(str::to_owned).ok_or_else(|| format!("rustc -vV says nothing of `{field}`: {text}"))
+}
+
 /// Any other program, in the repository.
 pub(crate) fn program(name: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
     let mut command = Command::new(name);

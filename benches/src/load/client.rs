@@ -1,8 +1,8 @@
 //! One client: a kept HTTP/1.1 or HTTP/2 connection, or a new connection with a full handshake for every request.
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -49,7 +49,7 @@ pub(super) struct Client {
 enum Connection {
     None,
     H1(h1::Connection),
-    H2(SendRequest<Empty<Bytes>>),
+    H2(SendRequest<Full<Bytes>>),
 }
 
 impl Client {
@@ -92,15 +92,15 @@ impl Client {
 
     async fn h1(&self) -> Result<h1::Connection, ClientError> {
         let stream = self.tcp().await?;
-        Ok(h1::Connection::new(Box::new(stream), &self.load.host, &self.load.path))
+        Ok(h1::Connection::new(Box::new(stream), &self.load))
     }
 
     async fn h1_tls(&self) -> Result<h1::Connection, ClientError> {
         let stream = tls::connect(self.tcp().await?, &self.load, b"http/1.1").await?;
-        Ok(h1::Connection::new(Box::new(stream), &self.load.host, &self.load.path))
+        Ok(h1::Connection::new(Box::new(stream), &self.load))
     }
 
-    async fn h2(&self) -> Result<SendRequest<Empty<Bytes>>, ClientError> {
+    async fn h2(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
         let stream = tls::connect(self.tcp().await?, &self.load, b"h2").await?;
         let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
         builder.initial_stream_window_size(1 << 20).initial_connection_window_size(1 << 24);
@@ -116,8 +116,10 @@ impl Client {
     }
 }
 
-async fn ask_h2(sender: &mut SendRequest<Empty<Bytes>>, load: &Load) -> Result<usize, ClientError> {
-    let request = Request::get(format!("https://{}{}", load.host, load.path)).body(Empty::new());
+async fn ask_h2(sender: &mut SendRequest<Full<Bytes>>, load: &Load) -> Result<usize, ClientError> {
+    let method = if load.upload == 0 { Method::GET } else { Method::POST };
+    let body = Full::new(Bytes::from(vec![b'x'; load.upload]));
+    let request = Request::builder().method(method).uri(format!("https://{}{}", load.host, load.path)).body(body);
     let request = request.map_err(|_| ClientError::Malformed("host and path make no URI"))?;
     sender.ready().await?;
     let mut response = sender.send_request(request).await?;

@@ -3,7 +3,7 @@
 use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::ClientError;
+use super::{ClientError, Load};
 
 /// A byte stream of either kind.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -17,10 +17,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Box<dyn Stream>, host: &str, path: &str) -> Self {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: postern-benches\r\nAccept: */*\r\n\r\n");
-        Self { stream, request: request.into_bytes(), seen: Vec::with_capacity(64 * 1024) }
+    pub(super) fn new(stream: Box<dyn Stream>, load: &Load) -> Self {
+        Self { stream, request: request(load), seen: Vec::with_capacity(64 * 1024) }
     }
 
     /// One request; returns the length of the body.
@@ -60,6 +58,17 @@ impl Connection {
             _ => Ok(()),
         }
     }
+}
+
+fn request(load: &Load) -> Vec<u8> {
+    let Load { host, path, upload, .. } = load;
+    let fields = format!("Host: {host}\r\nUser-Agent: postern-benches\r\nAccept: */*\r\n");
+    if *upload == 0 {
+        return format!("GET {path} HTTP/1.1\r\n{fields}\r\n").into_bytes();
+    }
+    let mut request = format!("POST {path} HTTP/1.1\r\n{fields}Content-Length: {upload}\r\n\r\n").into_bytes();
+    request.resize(request.len() + upload, b'x');
+    request
 }
 
 fn parse(head: &[u8]) -> Result<(u16, usize), ClientError> {

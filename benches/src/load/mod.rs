@@ -38,6 +38,8 @@ pub(crate) struct Load {
     pub(crate) host: String,
     /// Path.
     pub(crate) path: String,
+    /// Bytes sent with each request, by POST; 0 is a GET.
+    pub(crate) upload: usize,
     /// What is spoken.
     pub(crate) protocol: Protocol,
     /// Whom TLS trusts.
@@ -85,6 +87,7 @@ impl Load {
             target,
             host: host.to_owned(),
             path: "/".to_owned(),
+            upload: 0,
             protocol: Protocol::H1,
             trust: Trust::default(),
             connections: 32,

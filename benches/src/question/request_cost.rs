@@ -89,6 +89,7 @@ fn load(bench: &Bench<'_>, work: &Work, contender: &Contender) -> Result<Load> {
         target: if is_tls { contender.tls } else { contender.plain },
         host: HOST.to_owned(),
         path: work.path.to_owned(),
+        upload: 0,
         protocol: work.protocol,
         trust: bench.trust()?,
         connections: work.connections,
