@@ -145,7 +145,7 @@ fn conflict(socket: SocketKey, standing: &Standing, transport: Transport, holder
         let (wanted, spoken) = (transport.spoken(), holder.transport.spoken());
         Finding::refused(
             &*standing.field,
-            "ProtocolConflict",
+            "PortUnavailable",
             format!("wants {wanted} on {socket}, where {} has {spoken}", holder.name),
         )
         .remedy("use another port or address")

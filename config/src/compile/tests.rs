@@ -359,7 +359,7 @@ fn an_entry_point_keeps_its_transport_and_the_gateway_that_wants_another_is_told
     let output = Compiler::new(settings()).apply(batch);
     assert_eq!(output.snapshot.listeners[&WEB].transport, Transport::Plain);
     let reasons = output.report.objects[&id].findings.iter().map(|finding| finding.reason);
-    assert!(reasons.into_iter().any(|reason| reason == "ProtocolConflict"), "{:?}", output.report.objects[&id]);
+    assert!(reasons.into_iter().any(|reason| reason == "PortUnavailable"), "{:?}", output.report.objects[&id]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Where a route attaches: `parentRefs` against listeners, their allowed routes and their hostnames.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
     certificate_ref,
@@ -81,8 +84,10 @@ pub(super) struct Attachment {
 pub(super) struct Attached {
     /// Where the route is served, without duplicates.
     places: Vec<Attachment>,
-    /// The listeners.
-    owners: Vec<OwnerId>,
+    /// The listeners, by the reference that led there.
+    reached: Vec<(String, OwnerId)>,
+    /// References that lead to a socket of their listener's own.
+    served: BTreeSet<String>,
     /// Listeners of `places` whose socket somebody else has.
     lost: Vec<Lost>,
     /// What is wrong.
@@ -107,7 +112,8 @@ struct Lost {
 impl Attached {
     /// What there is to say, and the places; none where the route is none of our business.
     pub(super) fn into_parts(self) -> (Contribution, Option<Vec<Attachment>>) {
-        let contribution = Contribution { findings: self.findings, attached: self.owners, ..Contribution::default() };
+        let attached = self.reached.into_iter().map(|(_, listener)| listener).collect();
+        let contribution = Contribution { findings: self.findings, attached, ..Contribution::default() };
         (contribution, (!self.foreign).then_some(self.places))
     }
 }
@@ -129,8 +135,9 @@ pub(super) fn attach(guest: &Guest<'_>, view: &View<'_>, settings: &Settings) ->
     }
     attached.foreign = foreign > 0 && foreign == guest.parents.len();
     tell_about_parents(guest, &mut attached);
+    let attaches = !attached.reached.is_empty();
     give_up_lost(&mut attached, view);
-    if !attached.owners.is_empty() {
+    if attaches {
         tell_unused(guest, &hosts, &used, &mut attached.findings);
     }
     attached
@@ -169,14 +176,18 @@ fn tell_about_parents(guest: &Guest<'_>, attached: &mut Attached) {
     }
 }
 
-/// Gives up the places of which somebody else has the socket. A route that is served somewhere else is only warned.
+/// Gives up the places of which somebody else has the socket. A reference that leads to none of its own is refused, and
+/// attaches the route to nothing; one that does is only warned.
 fn give_up_lost(attached: &mut Attached, view: &View<'_>) {
     attached.places.retain(|place| view.opponent(place.socket, place.protocol.transport()).is_none());
-    let tell = if attached.places.is_empty() { Finding::refused } else { Finding::warning };
-    for Lost { field, listener, socket, holder } in std::mem::take(&mut attached.lost) {
+    let (lost, served) = (std::mem::take(&mut attached.lost), &attached.served);
+    let refused = |field: &String| !served.contains(field) && lost.iter().any(|lost| lost.field == *field);
+    attached.reached.retain(|(field, _)| !refused(field));
+    for Lost { field, listener, socket, holder } in &lost {
+        let tell = if refused(field) { Finding::refused } else { Finding::warning };
         let (name, spoken) = (&holder.name, holder.transport.spoken());
         let message = format!("{listener} is not served on {socket}, where {name} has {spoken}");
-        let finding = tell(field, reason::NO_MATCHING_PARENT, message);
+        let finding = tell(field.clone(), reason::NO_MATCHING_PARENT, message);
         attached.findings.push(finding.remedy("attach to another listener, or give that one another port or address"));
     }
 }
@@ -213,11 +224,11 @@ impl<'v> Request<'_, 'v> {
         let Some(gateway) = self.gateway()? else { return Ok(false) };
         let listeners = Listeners::of(gateway);
         let allowed = self.listeners(&listeners)?;
-        let before = attached.owners.len();
+        let before = attached.reached.len();
         for listener in allowed {
             self.attach_to(&listeners, listener, attached, used);
         }
-        if attached.owners.len() > before {
+        if attached.reached.len() > before {
             return Ok(true);
         }
         Err(self
@@ -372,13 +383,16 @@ impl<'v> Request<'_, 'v> {
                 }
             }
         }
-        if matched && !attached.owners.contains(&owner) {
-            attached.owners.push(owner);
+        if matched {
+            attached.reached.push((self.field.to_owned(), owner));
         }
     }
 
     fn note_lost(&self, listener: &OwnerId, socket: SocketKey, protocol: Protocol, attached: &mut Attached) {
-        let Some(holder) = self.view.opponent(socket, protocol.transport()) else { return };
+        let Some(holder) = self.view.opponent(socket, protocol.transport()) else {
+            attached.served.insert(self.field.to_owned());
+            return;
+        };
         let lost = Lost { field: self.field.to_owned(), listener: listener.clone(), socket, holder: holder.clone() };
         if !attached.lost.contains(&lost) {
             attached.lost.push(lost);

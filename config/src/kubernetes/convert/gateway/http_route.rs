@@ -42,6 +42,7 @@ pub(super) fn convert(route: &Item<HttpRoute>, view: &View<'_>, settings: &Setti
     if rules.is_empty() {
         let message = "a list of rules may not be empty; leave it out for one rule for every path";
         contribution.findings.push(Finding::refused("spec.rules", reason::UNSUPPORTED_VALUE, message));
+        contribution.attached.clear();
     }
     Rules { route, places: &places }.file(rules, &mut contribution, |rule, site, contribution| {
         one(&route.meta, rule, site, (view, settings), contribution)

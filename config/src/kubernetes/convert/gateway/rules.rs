@@ -76,7 +76,8 @@ pub(super) fn variant(client_certificate: Option<&Arc<str>>) -> Variant {
 }
 
 impl<T: Resource> Rules<'_, T> {
-    /// Reads each of `rules` and files it: once for each certificate that its Gateways present to backends.
+    /// Reads each of `rules` and files it: once for each certificate that its Gateways present to backends. A route of
+    /// which every rule is closed is attached to nothing, since no listener serves any of it.
     pub(super) fn file<R: Written>(
         &self,
         rules: &[R],
@@ -85,6 +86,7 @@ impl<T: Resource> Rules<'_, T> {
     ) {
         let closed = check(rules, &mut contribution.findings);
         let certificates = self.client_certificates();
+        let mut serves = false;
         for (index, rule) in (0..).zip(rules) {
             let source = Arc::new(RuleSource {
                 object: object_id(self.route),
@@ -96,9 +98,13 @@ impl<T: Resource> Rules<'_, T> {
                 let (field, closing) = (format!("spec.rules[{index}]"), Closing::new(closed.clone()));
                 let site = Site { field, closing, variant: variant(certificate.as_ref()) };
                 let draft = read(rule, site, contribution);
+                serves |= !matches!(draft.action.outcome, Outcome::Closed { .. });
                 let places = self.places.iter().filter(|place| place.client_certificate == *certificate);
                 contribution.rules.extend(file_one(&source, &draft, places));
             }
+        }
+        if !serves && !rules.is_empty() {
+            contribution.attached.clear();
         }
         contribution.findings = unique(std::mem::take(&mut contribution.findings));
     }

@@ -86,19 +86,15 @@ fn variant(place: &Attachment) -> Variant {
 
 /// Where the bytes go.
 fn forward_of(route: &Item<TlsRoute>, variant: Variant, view: &View<'_>, contribution: &mut Contribution) -> Forward {
-    let rules = route.body.spec.rules.as_deref().unwrap_or_default();
-    let [rule] = rules else {
-        contribution.findings.push(Finding::refused(
-            "spec.rules",
-            reason::UNSUPPORTED_VALUE,
-            format!("a TLSRoute has exactly one rule, not {}; its connections are closed", rules.len()),
-        ));
-        return nowhere();
+    let rule = match the_rule(route) {
+        Ok(rule) => rule,
+        // As with rules that are all closed: no listener serves any of it.
+        Err(finding) => {
+            contribution.findings.push(finding);
+            contribution.attached.clear();
+            return nowhere();
+        }
     };
-    if let Err(finding) = check(rule) {
-        contribution.findings.push(finding);
-        return nowhere();
-    }
     let reader = backend::Rule {
         kind: Kind::TlsRoute,
         meta: &route.meta,
@@ -110,10 +106,15 @@ fn forward_of(route: &Item<TlsRoute>, variant: Variant, view: &View<'_>, contrib
     Forward { backends, ..nowhere() }
 }
 
-fn check(rule: &TlsRule) -> Result<(), Finding> {
+fn the_rule(route: &Item<TlsRoute>) -> Result<&TlsRule, Finding> {
+    let rules = route.body.spec.rules.as_deref().unwrap_or_default();
+    let [rule] = rules else {
+        let message = format!("a TLSRoute has exactly one rule, not {}; its connections are closed", rules.len());
+        return Err(Finding::refused("spec.rules", reason::UNSUPPORTED_VALUE, message));
+    };
     if rule.backend_refs.is_empty() {
         let message = "the rule has no backend, so its connections are closed";
         return Err(Finding::refused("spec.rules[0].backendRefs", reason::NO_BACKENDS, message));
     }
-    rules::check_backends(rule.backend_refs.len(), "spec.rules[0]")
+    rules::check_backends(rule.backend_refs.len(), "spec.rules[0]").map(|()| rule)
 }
