@@ -24,7 +24,8 @@ pub struct Verdict {
     pub origin: Option<Origin>,
     /// Details, worst first. None: accepted as it is.
     pub findings: Vec<Finding>,
-    /// How many route objects are attached to each of its parts (a Gateway's listeners, by name).
+    /// How many route objects are attached to each of its parts: of a Gateway, its listeners by name; of a Service, the
+    /// Gateways that lead to it as `namespace/name`.
     pub attached: BTreeMap<Arc<str>, u32>,
 }
 

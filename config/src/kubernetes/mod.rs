@@ -2,10 +2,12 @@
 //!
 //! The only part of the workspace that names object kinds. Files and (later) cluster watches both enter at
 //! [`object`]; [`convert`] turns one object at a time into a [`convert::Contribution`], reading other objects through
-//! a [`view::View`] that remembers what was read, so that a change recomputes its dependants and nothing else.
+//! a [`view::View`] that remembers what was read, so that a change recomputes its dependants and nothing else. [`status`]
+//! goes the other way: from a verdict to what the cluster should show.
 
 pub mod convert;
 pub mod document;
 pub mod object;
+pub mod status;
 pub mod store;
 pub mod view;

@@ -10,6 +10,8 @@ pub mod middleware;
 pub mod secret;
 pub mod service;
 
+pub(super) use gateway::{Facts, facts, gateway_of, reason};
+
 pub use dispatch::{certificate, certificate_object, cluster, match_field, middleware, object, own_names};
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -113,7 +115,8 @@ pub struct Contribution {
     pub middlewares: Vec<MiddlewareId>,
     /// Findings about the object itself.
     pub findings: Vec<Finding>,
-    /// Objects that this one attached to, with the part of each (a Gateway and its listener): counted in reports.
+    /// Objects that this one attached to, with the part of each (a Gateway and its listener, a Service and the Gateway
+    /// that leads to it): counted in reports.
     pub attached: Vec<OwnerId>,
 }
 

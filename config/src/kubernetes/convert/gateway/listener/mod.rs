@@ -3,8 +3,11 @@
 
 mod address;
 mod conflict;
+mod facts;
 mod field;
 mod not_carried;
+
+pub(in crate::kubernetes) use facts::{Facts, facts};
 
 use std::{net::IpAddr, sync::Arc};
 

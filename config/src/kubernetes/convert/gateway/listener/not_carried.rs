@@ -34,28 +34,30 @@ pub(super) fn of_gateway(gateway: &Gateway, findings: &mut Vec<Finding>) {
 
 /// Client certificates are not asked for yet: what must not be reached without one is not served.
 pub(super) fn refuse_client_validation(gateway: &Gateway, all: &mut [Listener<'_>], findings: &mut Vec<Finding>) {
-    let Some(frontend) = gateway.spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref()) else { return };
-    for listener in
-        all.iter_mut().filter(|listener| matches!(listener.protocol, Some(Protocol::Https | Protocol::TlsTerminate)))
-    {
-        let own = frontend.per_port.iter().enumerate().find(|(_, entry)| entry.port == listener.spec.port);
-        let (field, validation) = match own {
-            Some((index, entry)) => (format!("spec.tls.frontend.perPort[{index}].tls.validation"), &entry.tls),
-            None => ("spec.tls.frontend.default.validation".to_owned(), &frontend.default),
-        };
-        if validation.validation.is_some() {
-            listener.accepted = false;
-            findings.push(
-                Finding::refused(
-                    field,
-                    reason::UNSUPPORTED_VALUE,
-                    format!(
-                        "client certificates are not carried, so listener {} is not served without them",
-                        listener.spec.name
-                    ),
-                )
+    for listener in all {
+        let Some(field) = client_validation(gateway, listener) else { continue };
+        listener.accepted = false;
+        let message = format!(
+            "client certificates are not carried, so listener {} is not served without them",
+            listener.spec.name
+        );
+        findings.push(
+            Finding::refused(field, reason::UNSUPPORTED_VALUE, message)
                 .remedy("remove the validation, if the listener is for everybody"),
-            );
-        }
+        );
     }
+}
+
+/// Where client certificates of a listener are asked for, if they are.
+pub(super) fn client_validation(gateway: &Gateway, listener: &Listener<'_>) -> Option<String> {
+    let frontend = gateway.spec.tls.as_ref()?.frontend.as_ref()?;
+    if !matches!(listener.protocol, Some(Protocol::Https | Protocol::TlsTerminate)) {
+        return None;
+    }
+    let own = frontend.per_port.iter().enumerate().find(|(_, entry)| entry.port == listener.spec.port);
+    let (field, validation) = match own {
+        Some((index, entry)) => (format!("spec.tls.frontend.perPort[{index}].tls.validation"), &entry.tls),
+        None => ("spec.tls.frontend.default.validation".to_owned(), &frontend.default),
+    };
+    validation.validation.map(|_| field)
 }

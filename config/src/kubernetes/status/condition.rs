@@ -1,0 +1,93 @@
+//! Conditions, and the findings that they say in words.
+
+use std::borrow::Cow;
+
+use crate::report::{Finding, Severity};
+
+/// Findings of one condition that are said in full.
+const MOST_FINDINGS: usize = 8;
+/// The API takes 32768 characters; nobody reads so many.
+const MOST_BYTES: usize = 4096;
+
+/// What all these kinds call their main condition.
+pub(super) const ACCEPTED: &str = "Accepted";
+/// Whether everything is there that is referred to.
+pub(super) const RESOLVED_REFS: &str = "ResolvedRefs";
+
+/// A condition, without its time and generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// `type`.
+    pub(super) kind: &'static str,
+    /// `status`.
+    pub(super) holds: bool,
+    /// Upper camel case.
+    pub(super) reason: &'static str,
+    /// For people.
+    pub(super) message: String,
+}
+
+impl Condition {
+    /// It holds.
+    pub(super) fn yes(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, holds: true, reason, message: message.into() }
+    }
+
+    /// It does not hold.
+    pub(super) fn no(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, holds: false, reason, message: message.into() }
+    }
+
+    /// It does not hold, for the reason of the first of `findings`; or else it does.
+    pub(super) fn unless(kind: &'static str, findings: &[&Finding], yes: &'static str, message: &str) -> Self {
+        match findings.first() {
+            Some(first) => Self::no(kind, first.reason, said(findings)),
+            None => Self::yes(kind, yes, message),
+        }
+    }
+}
+
+/// Findings in words: field, what is wrong, and the way out.
+pub(super) fn said(findings: &[&Finding]) -> String {
+    let mut parts: Vec<Cow<'_, str>> = findings.iter().take(MOST_FINDINGS).map(|finding| one(finding).into()).collect();
+    if findings.len() > MOST_FINDINGS {
+        parts.push(format!("and {} more", findings.len() - MOST_FINDINGS).into());
+    }
+    shortened(parts.join(" | "))
+}
+
+/// `good`, and what is not as it should be all the same.
+pub(super) fn said_except(good: &str, findings: &[&Finding]) -> String {
+    if findings.is_empty() { good.to_owned() } else { shortened(format!("{good}, except: {}", said(findings))) }
+}
+
+fn one(finding: &Finding) -> String {
+    let Finding { field, message, remedy, .. } = finding;
+    let message = if field.is_empty() { message.clone() } else { format!("{field}: {message}") };
+    if remedy.is_empty() { message } else { format!("{message}; {remedy}") }
+}
+
+/// At most [`MOST_BYTES`] long.
+pub(super) fn shortened(mut text: String) -> String {
+    if text.len() > MOST_BYTES {
+        text.truncate(text.floor_char_boundary(MOST_BYTES - "…".len()));
+        text.push('…');
+    }
+    text
+}
+
+/// What is refused, in order.
+pub(super) fn refused(findings: &[Finding]) -> Vec<&Finding> {
+    findings.iter().filter(|finding| finding.severity == Severity::Refused).collect()
+}
+
+/// Whether a finding is about `field` or something in it.
+pub(super) fn is_in(finding: &Finding, field: &str) -> bool {
+    finding.field.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// The index of the entry of the list `list` that `field` is in, and what comes after: `spec.rules[3].name` → 3, `.name`.
+pub(super) fn entry_of<'a>(field: &'a str, list: &str) -> Option<(usize, &'a str)> {
+    let (index, rest) = field.strip_prefix(list)?.strip_prefix('[')?.split_once(']')?;
+    Some((index.parse().ok()?, rest))
+}

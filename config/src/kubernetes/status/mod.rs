@@ -1,0 +1,160 @@
+//! Verdicts → `.status`: what the cluster should show of an object, and how that goes into what it shows now.
+//!
+//! ```text
+//! object + verdict ──desired──> Desired ──merge── current .status ──> new .status, or nothing to write
+//! ```
+//!
+//! Pure: whoever watches and writes gives the time, and remembers 16 bytes per object ([`fingerprint`]) rather than its
+//! status. One file per kind says what is shown; [`merge`] alone knows how others' parts of a status are left alone.
+//! Events are not made here, and neither is it decided when to write.
+
+mod backend_tls_policy;
+mod condition;
+mod gateway;
+mod gateway_class;
+mod ingress;
+mod merge;
+mod route;
+
+use std::{net::IpAddr, sync::Arc};
+
+use serde_json::{Value, json};
+
+pub use merge::{fingerprint, merge};
+
+use self::{condition::Condition, merge::Shape};
+use super::{
+    convert::Settings,
+    object::{
+        Item, Kind, Meta, Object, Resource,
+        gateway::{Gateway, GatewayClass},
+    },
+    store::{Key, Store},
+};
+use crate::report::{Report, Verdict};
+
+/// What is known beside the object and its verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Which controllers are ours.
+    pub settings: &'a Settings,
+    /// The objects at hand: the parents of routes, and the classes of these.
+    pub store: &'a Store,
+    /// The report that the verdict is from: which Gateways lead to a Service.
+    pub report: &'a Report,
+    /// Where the object is reached: those of its own Gateway or class, in the order to show; empty while there is none.
+    pub addresses: &'a [Address],
+    /// Whether every node that counts serves this state of the object.
+    pub programmed: bool,
+}
+
+/// Where something is reached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// By address.
+    Ip(IpAddr),
+    /// By name.
+    Hostname(Arc<str>),
+}
+
+/// What the cluster should show of one object: our parts of its `.status`, without times.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    kind: Kind,
+    generation: i64,
+    /// Whose entries, in lists that several controllers share, are ours.
+    controllers: Vec<Arc<str>>,
+    /// Fields that are ours as a whole.
+    fields: Vec<Field>,
+    conditions: Vec<Condition>,
+    /// Entries of the list of the kind's shape, in order.
+    entries: Vec<Entry>,
+}
+
+/// A field with its value.
+type Field = (&'static str, Value);
+
+/// A listener, a parent or an ancestor.
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    /// What tells it from the others.
+    identity: Vec<Field>,
+    /// Fields beside.
+    fields: Vec<Field>,
+    conditions: Vec<Condition>,
+}
+
+/// What the cluster should show of `object`; `None`: nothing is to be written, since
+/// - the kind has no status of ours;
+/// - the object is another controller's, and its status does not say which parts are whose (a GatewayClass, a Gateway,
+///   an Ingress). Lists that say so (of routes and policies) are answered for always: as empty, when nothing in the
+///   object is ours any more, so that [`merge`] takes out what we wrote before;
+/// - it is a route, a policy or an Ingress that the nodes do not serve yet: it shows what it showed, since all that it
+///   could say is *accepted*, and accepted means enforced. A Gateway says `Programmed: False` meanwhile.
+pub fn desired(object: &Object, verdict: &Verdict, context: &Context<'_>) -> Option<Desired> {
+    match object {
+        Object::GatewayClass(item) => gateway_class::desired(item, verdict, context),
+        Object::Gateway(item) => gateway::desired(item, verdict, context),
+        _ if !context.programmed => None,
+        Object::HttpRoute(item) => {
+            let rules = item.body.spec.rules.as_ref().map_or(1, Vec::len);
+            Some(route::desired(item, &item.body.spec, rules, verdict, context))
+        }
+        Object::GrpcRoute(item) => {
+            let rules = item.body.spec.rules.as_ref().map_or(0, Vec::len);
+            Some(route::desired(item, &item.body.spec, rules, verdict, context))
+        }
+        Object::TlsRoute(item) => {
+            let rules = item.body.spec.rules.as_ref().map_or(0, Vec::len);
+            Some(route::desired(item, &item.body.spec, rules, verdict, context))
+        }
+        Object::BackendTlsPolicy(item) => Some(backend_tls_policy::desired(item, verdict, context)),
+        Object::Ingress(item) => ingress::desired(item, verdict, context),
+        _ => None,
+    }
+}
+
+/// Which parts of the status of `kind` are ours.
+fn shape(kind: Kind) -> Option<&'static Shape> {
+    match kind {
+        Kind::GatewayClass => Some(&gateway_class::SHAPE),
+        Kind::Gateway => Some(&gateway::SHAPE),
+        Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => Some(&route::SHAPE),
+        Kind::BackendTlsPolicy => Some(&backend_tls_policy::SHAPE),
+        Kind::Ingress => Some(&ingress::SHAPE),
+        _ => None,
+    }
+}
+
+impl Desired {
+    /// Of an object of kind `T`, with nothing in it yet.
+    fn of<T: Resource>(meta: &Meta, context: &Context<'_>) -> Self {
+        Self {
+            kind: T::KIND,
+            generation: meta.generation,
+            controllers: context.settings.gateway_controllers.clone(),
+            fields: Vec::new(),
+            conditions: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+}
+
+/// The controller of a Gateway's class, if it is ours.
+fn controller_of<'a>(gateway: &Item<Gateway>, context: &Context<'a>) -> Option<&'a Arc<str>> {
+    let name = gateway.body.spec.gateway_class_name.clone();
+    let class = context.store.get(&Key { kind: Kind::GatewayClass, namespace: Arc::default(), name })?;
+    let controller = &GatewayClass::of(class)?.body.spec.controller_name;
+    context.settings.gateway_controllers.contains(controller).then_some(controller)
+}
+
+/// The controller of the Gateway `namespace/name`, if it is ours.
+fn controller_of_named<'a>(namespace: &str, name: &str, context: &Context<'a>) -> Option<&'a Arc<str>> {
+    let key = Key { kind: Kind::Gateway, namespace: namespace.into(), name: name.into() };
+    controller_of(context.store.get(&key).and_then(Gateway::of)?, context)
+}
+
+/// A kind as `group` and `kind`.
+fn group_kind(kind: Kind) -> Value {
+    json!({"group": kind.group(), "kind": kind.as_str()})
+}
