@@ -1,6 +1,9 @@
 //! `BackendTLSPolicy`.
 
-use postern_config::kubernetes::object::Kind;
+use postern_config::{
+    kubernetes::{object::Kind, status::dependants},
+    model::id::ObjectId,
+};
 
 use crate::world::{authority, world};
 
@@ -131,4 +134,17 @@ spec:
 ";
     let world = world(&(routes.to_owned() + &authority("ca") + &policy("p", &service("web"), CA)));
     assert_eq!(world.lines(Kind::BackendTlsPolicy, "infra/p"), [""; 0]);
+}
+
+#[test]
+fn a_policy_is_looked_at_again_with_the_services_it_is_for() {
+    let world = world(&(policy("a", &service("tls"), CA) + &policy("b", &port("web", "http"), CA)));
+    let of = |kind: &str, namespace: &str, name: &str| {
+        let changed = ObjectId { kind: kind.into(), namespace: namespace.into(), name: name.into() };
+        dependants(&changed, world.store()).iter().map(|key| key.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("Service", "infra", "tls"), ["a"]);
+    assert_eq!(of("Service", "infra", "web"), ["b"]);
+    assert_eq!(of("Service", "other", "web"), [""; 0]);
+    assert_eq!(of("Gateway", "infra", "tls"), [""; 0]);
 }

@@ -9,7 +9,7 @@ use postern_config::{
         document,
         object::Kind,
         status::{self, Address, Context, Desired},
-        store::Key,
+        store::{Key, Store},
     },
 };
 use serde_json::{Value, json};
@@ -103,6 +103,11 @@ impl World {
             programmed: self.programmed,
         };
         status::desired(object, verdict, &context)
+    }
+
+    /// The objects.
+    pub(crate) fn store(&self) -> &Store {
+        self.compiler.store()
     }
 
     /// The whole status of an object that had none; null where nothing is to be written.

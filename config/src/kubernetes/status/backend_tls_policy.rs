@@ -76,7 +76,8 @@ fn ancestors<'a>(
     ancestors
 }
 
-fn is_service(target: &PolicyTargetRef) -> bool {
+/// Whether a target is of the kind that policies are carried for.
+pub(super) fn is_service(target: &PolicyTargetRef) -> bool {
     (&*target.group, &*target.kind) == (Kind::Service.group(), Kind::Service.as_str())
 }
 

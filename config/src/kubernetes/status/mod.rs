@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Pure: whoever watches and writes gives the time, and remembers 16 bytes per object ([`fingerprint`]) rather than its
-//! status. One file per kind says what is shown; [`merge`] alone knows how others' parts of a status are left alone.
+//! status. One file per kind says what is shown; `merge` alone knows how others' parts of a status are left alone.
 //! Events are not made here, and neither is it decided when to write.
 
 mod backend_tls_policy;
@@ -27,11 +27,14 @@ use super::{
     convert::Settings,
     object::{
         Item, Kind, Meta, Object, Resource,
-        gateway::{Gateway, GatewayClass},
+        gateway::{BackendTlsPolicy, Gateway, GatewayClass},
     },
     store::{Key, Store},
 };
-use crate::report::{Report, Verdict};
+use crate::{
+    model::id::ObjectId,
+    report::{Report, Verdict},
+};
 
 /// What is known beside the object and its verdict.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +91,7 @@ struct Entry {
 /// - the kind has no status of ours;
 /// - the object is another controller's, and its status does not say which parts are whose (a GatewayClass, a Gateway,
 ///   an Ingress). Lists that say so (of routes and policies) are answered for always: as empty, when nothing in the
-///   object is ours any more, so that [`merge`] takes out what we wrote before;
+///   object is ours any more, so that [`merge()`] takes out what we wrote before;
 /// - it is a route, a policy or an Ingress that the nodes do not serve yet: it shows what it showed, since all that it
 ///   could say is *accepted*, and accepted means enforced. A Gateway says `Programmed: False` meanwhile.
 pub fn desired(object: &Object, verdict: &Verdict, context: &Context<'_>) -> Option<Desired> {
@@ -96,22 +99,33 @@ pub fn desired(object: &Object, verdict: &Verdict, context: &Context<'_>) -> Opt
         Object::GatewayClass(item) => gateway_class::desired(item, verdict, context),
         Object::Gateway(item) => gateway::desired(item, verdict, context),
         _ if !context.programmed => None,
-        Object::HttpRoute(item) => {
-            let rules = item.body.spec.rules.as_ref().map_or(1, Vec::len);
-            Some(route::desired(item, &item.body.spec, rules, verdict, context))
-        }
-        Object::GrpcRoute(item) => {
-            let rules = item.body.spec.rules.as_ref().map_or(0, Vec::len);
-            Some(route::desired(item, &item.body.spec, rules, verdict, context))
-        }
-        Object::TlsRoute(item) => {
-            let rules = item.body.spec.rules.as_ref().map_or(0, Vec::len);
-            Some(route::desired(item, &item.body.spec, rules, verdict, context))
-        }
+        // An HTTPRoute without rules has one for every path.
+        Object::HttpRoute(item) => Some(route::desired(item, &item.body.spec, 1, verdict, context)),
+        Object::GrpcRoute(item) => Some(route::desired(item, &item.body.spec, 0, verdict, context)),
+        Object::TlsRoute(item) => Some(route::desired(item, &item.body.spec, 0, verdict, context)),
         Object::BackendTlsPolicy(item) => Some(backend_tls_policy::desired(item, verdict, context)),
         Object::Ingress(item) => ingress::desired(item, verdict, context),
         _ => None,
     }
+}
+
+/// Objects whose status may change with the verdict of `changed`, beside itself: the policies for a Service, whose
+/// ancestors are in its verdict. Everything else that [`desired`] goes by is the object's own, except the controllers of
+/// classes: with a GatewayClass, the status of everything may change.
+pub fn dependants(changed: &ObjectId, store: &Store) -> Vec<Key> {
+    if *changed.kind != *Kind::Service.as_str() {
+        return Vec::new();
+    }
+    let policies = store.all::<BackendTlsPolicy>(Some(&changed.namespace));
+    let of_service = policies.filter(|policy| {
+        policy
+            .body
+            .spec
+            .target_refs
+            .iter()
+            .any(|target| backend_tls_policy::is_service(target) && target.name == changed.name)
+    });
+    of_service.map(|policy| Key::of(&Object::BackendTlsPolicy(policy.clone()))).collect()
 }
 
 /// Which parts of the status of `kind` are ours.

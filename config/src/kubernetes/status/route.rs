@@ -45,14 +45,15 @@ const REFS: [&str; 5] = [
     reason::FILTER_NOT_FOUND,
 ];
 
-/// `rules`: how many the route has, with the one that stands for a list that was left out.
+/// `default_rules`: how many rules stand for a list that was left out.
 pub(super) fn desired<T: Resource, R>(
     route: &Item<T>,
     spec: &RouteSpec<R>,
-    rules: usize,
+    default_rules: usize,
     verdict: &Verdict,
     context: &Context<'_>,
 ) -> Desired {
+    let rules = spec.rules.as_ref().map_or(default_rules, Vec::len);
     let mut desired = Desired::of::<T>(&route.meta, context);
     for (index, parent) in spec.parent_refs.iter().enumerate() {
         let Some(identity) = identity(parent, &route.meta, context) else { continue };

@@ -123,18 +123,18 @@ pub(super) fn attach(guest: &Guest<'_>, view: &View<'_>, settings: &Settings) ->
     let mut attached = Attached::default();
     let hosts = hosts(guest, &mut attached.findings);
     let mut used = vec![false; guest.hostnames.len()];
-    let mut foreign = 0;
+    let mut foreign = Vec::new();
     for (index, parent) in guest.parents.iter().enumerate() {
         let field = format!("spec.parentRefs[{index}]");
         let request = Request { guest, parent, field: &field, hosts: &hosts, view, settings };
         match request.attach(&mut attached, &mut used) {
             Ok(true) => {}
-            Ok(false) => foreign += 1,
+            Ok(false) => foreign.push(field),
             Err(finding) => attached.findings.push(finding),
         }
     }
-    attached.foreign = foreign > 0 && foreign == guest.parents.len();
-    tell_about_parents(guest, &mut attached);
+    attached.foreign = !foreign.is_empty() && foreign.len() == guest.parents.len();
+    tell_about_parents(guest, &foreign, &mut attached);
     let attaches = !attached.reached.is_empty();
     give_up_lost(&mut attached, view);
     if attaches {
@@ -155,7 +155,8 @@ fn hosts(guest: &Guest<'_>, findings: &mut Vec<Finding>) -> Vec<(Option<usize>, 
     hostname::of_route(guest.hostnames, findings)
 }
 
-fn tell_about_parents(guest: &Guest<'_>, attached: &mut Attached) {
+/// `foreign`: the parents that are none of our business.
+fn tell_about_parents(guest: &Guest<'_>, foreign: &[String], attached: &mut Attached) {
     if guest.default_scope == Some(DefaultScope::All) {
         attached.findings.push(
             Finding::refused("spec.useDefaultGateways", reason::UNSUPPORTED_VALUE, "default Gateways are not carried")
@@ -168,11 +169,11 @@ fn tell_about_parents(guest: &Guest<'_>, attached: &mut Attached) {
         );
     }
     if attached.foreign {
-        attached.findings.push(Finding::note(
-            "spec.parentRefs",
-            reason::NOT_OURS,
-            "every parent belongs to another controller",
-        ));
+        let message = "every parent belongs to another controller";
+        attached.findings.push(Finding::note("spec.parentRefs", reason::NOT_OURS, message));
+    } else {
+        let note = |field: &String| Finding::note(field, reason::NOT_OURS, "this parent belongs to another controller");
+        attached.findings.extend(foreign.iter().map(note));
     }
 }
 
