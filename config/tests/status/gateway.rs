@@ -193,6 +193,26 @@ spec: {gatewayClassName: postern, listeners: [{name: tls, port: 8443, protocol: 
 }
 
 #[test]
+fn a_listener_that_lost_one_of_its_addresses_is_accepted_and_not_programmed() {
+    let older = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: older, namespace: infra, creationTimestamp: 2020-01-01T00:00:00Z}
+spec:
+  gatewayClassName: postern
+  addresses: [{value: 192.0.2.1}]
+  listeners: [{name: tls, port: 8443, protocol: TLS, tls: {mode: Passthrough}}]
+---
+";
+    let addresses = ", addresses: [{value: 192.0.2.1}, {value: 192.0.2.2}]";
+    let mut world = world(&(older.to_owned() + &gateway_with("{name: http, port: 8443, protocol: HTTP}", addresses)));
+    world.addresses.push(ip("192.0.2.2"));
+    let lines = world.lines(Kind::Gateway, "infra/gw");
+    assert_eq!(lines[0], "Accepted !Programmed(Invalid) ResolvedRefs");
+    assert_eq!(lines[1], format!("http {HTTP} 0: Accepted !Programmed(Invalid) ResolvedRefs"));
+}
+
+#[test]
 fn listeners_that_end_tls_for_some_of_each_others_hosts_overlap() {
     let listener = |name: &str, host: &str| {
         format!("{{name: {name}, port: 443, protocol: HTTPS, {host}tls: {{certificateRefs: [{{name: site}}]}}}}")

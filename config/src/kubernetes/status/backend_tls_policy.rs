@@ -106,7 +106,7 @@ fn beside<'a>(verdict: &'a Verdict, targets: &BTreeSet<usize>) -> Vec<&'a Findin
 
 fn resolved_refs(verdict: &Verdict) -> Condition {
     let unresolved: Vec<_> = refused(&verdict.findings).into_iter().filter(|finding| is_authority(finding)).collect();
-    Condition::unless(RESOLVED_REFS, &unresolved, RESOLVED_REFS, "Everything is there that the policy refers to")
+    Condition::resolved_refs("policy", &unresolved)
 }
 
 /// Whether a finding is about one authority; the others may still do.

@@ -38,12 +38,15 @@ impl Condition {
         Self { kind, holds: false, reason, message: message.into() }
     }
 
-    /// It does not hold, for the reason of the first of `findings`; or else it does.
-    pub(super) fn unless(kind: &'static str, findings: &[&Finding], yes: &'static str, message: &str) -> Self {
-        match findings.first() {
-            Some(first) => Self::no(kind, first.reason, said(findings)),
-            None => Self::yes(kind, yes, message),
-        }
+    /// It does not hold, for the reason of the first of `findings`, if there is one.
+    pub(super) fn refused(kind: &'static str, findings: &[&Finding]) -> Option<Self> {
+        findings.first().map(|first| Self::no(kind, first.reason, said(findings)))
+    }
+
+    /// Whether everything is there that `who` refers to; `findings` are about what is not.
+    pub(super) fn resolved_refs(who: &str, findings: &[&Finding]) -> Self {
+        let all = || Self::yes(RESOLVED_REFS, RESOLVED_REFS, format!("Everything is there that the {who} refers to"));
+        Self::refused(RESOLVED_REFS, findings).unwrap_or_else(all)
     }
 }
 

@@ -110,8 +110,8 @@ impl<'a> Judged<'a> {
     }
 
     fn accepted(&self) -> Condition {
-        if !self.whole.is_empty() {
-            return Condition::unless(ACCEPTED, &self.whole, ACCEPTED, "");
+        if let Some(refused) = Condition::refused(ACCEPTED, &self.whole) {
+            return refused;
         }
         let not_valid: Vec<_> = self.listeners.iter().filter(|listener| !listener.accepted.holds).collect();
         let served = self.listeners.len() - not_valid.len();
@@ -174,14 +174,11 @@ impl<'a> Judged<'a> {
     fn resolved_refs(&self) -> Condition {
         let refused = refused(&self.verdict.findings);
         let own: Vec<_> = refused.into_iter().filter(|finding| is_in(finding, "spec.tls.backend")).collect();
-        if !own.is_empty() {
-            return Condition::unless(RESOLVED_REFS, &own, RESOLVED_REFS, "");
-        }
         let of_listeners: Vec<_> = self.listeners.iter().flat_map(Listener::unresolved).collect();
-        match of_listeners.as_slice() {
-            [] => Condition::yes(RESOLVED_REFS, RESOLVED_REFS, "Everything is there that the Gateway refers to"),
-            some => Condition::no(RESOLVED_REFS, "ListenersNotResolved", said(some)),
+        if own.is_empty() && !of_listeners.is_empty() {
+            return Condition::no(RESOLVED_REFS, "ListenersNotResolved", said(&of_listeners));
         }
+        Condition::resolved_refs("Gateway", &own)
     }
 }
 
@@ -250,9 +247,7 @@ impl<'a> Listener<'a> {
         let Self { facts, accepted, programmed, .. } = self;
         let kinds: Vec<_> = facts.kinds.iter().copied().map(group_kind).collect();
         let attached = verdict.attached.get(&facts.name).copied().unwrap_or_default();
-        let unresolved = self.unresolved();
-        let resolved =
-            Condition::unless(RESOLVED_REFS, &unresolved, RESOLVED_REFS, "Everything is there that it refers to");
+        let resolved = Condition::resolved_refs("listener", &self.unresolved());
         let mut conditions = vec![accepted.clone(), programmed.clone(), resolved, self.conflicted()];
         conditions.extend(self.overlapping());
         Entry {

@@ -62,9 +62,9 @@ pub fn merge(current: &Value, desired: &Desired, now: Timestamp) -> Option<Value
     (status != before).then_some(Value::Object(status))
 }
 
-/// What the part of `.status` that is ours says, in 16 bytes: times and places left out. [`merge`] has something to write
-/// when, and only when, this would change by it, or is [`Desired::fingerprint`] for a reason outside our parts (others
-/// left no room, or are ahead of us).
+/// What the part of `.status` that is ours says, in 16 bytes; times and places are left out. While it equals
+/// [`Desired::fingerprint`], [`merge`] has nothing to write. It has nothing either where others left no room in a list, or
+/// are ahead of us; in every other case it has.
 pub fn fingerprint(kind: Kind, status: &Value, controllers: &[Arc<str>]) -> u128 {
     let mut text = String::new();
     if let Some(shape) = shape(kind) {

@@ -4,8 +4,8 @@
 //! object + verdict ──desired──> Desired ──merge── current .status ──> new .status, or nothing to write
 //! ```
 //!
-//! Pure: whoever watches and writes gives the time, and remembers 16 bytes per object ([`fingerprint`]) rather than its
-//! status. One file per kind says what is shown; `merge` alone knows how others' parts of a status are left alone.
+//! Pure: whoever watches and writes gives the time. Per object it need only remember the [`fingerprint`] of what it saw
+//! last: while [`Desired::fingerprint`] is the same, there is nothing to read, merge or write. One file per kind says what is shown; `merge` alone knows how others' parts of a status are left alone.
 //! Events are not made here, and neither is it decided when to write.
 
 mod backend_tls_policy;

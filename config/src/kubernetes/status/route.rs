@@ -94,10 +94,9 @@ fn conditions(verdict: &Verdict, parent: usize, rules: usize) -> Vec<Condition> 
     let of_parent: Vec<_> = refused.iter().copied().filter(|finding| is_in(finding, &field)).collect();
     let unresolved: Vec<_> =
         refused.iter().copied().filter(|f| is_in(f, "spec.rules") && REFS.contains(&f.reason)).collect();
-    let resolved =
-        Condition::unless(RESOLVED_REFS, &unresolved, RESOLVED_REFS, "Everything is there that the route refers to");
-    if !of_parent.is_empty() {
-        return vec![Condition::unless(ACCEPTED, &of_parent, ACCEPTED, ""), resolved];
+    let resolved = Condition::resolved_refs("route", &unresolved);
+    if let Some(refused) = Condition::refused(ACCEPTED, &of_parent) {
+        return vec![refused, resolved];
     }
     if closed.is_whole() {
         return vec![Condition::no(ACCEPTED, closed.reason(), said(&closed.findings)), resolved];
