@@ -234,8 +234,10 @@ fn client_certificates_that_are_not_asked_for_yet_cost_their_listener() {
     let tls =
         ", tls: {frontend: {default: {validation: {caCertificateRefs: [{group: \"\", kind: ConfigMap, name: ca}]}}}}";
     let listeners = "{name: http, port: 80, protocol: HTTP},
-      {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: site}]}}";
+      {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: site}]}},
+      {name: more, port: 444, protocol: HTTPS, tls: {certificateRefs: [{name: site}]}}";
     let world = world(&(secret("infra", "site") + &gateway_with(listeners, tls)));
+    assert_eq!(world.message(Kind::Gateway, "infra/gw", "/conditions/0").matches("listener more").count(), 1);
     let lines = world.lines(Kind::Gateway, "infra/gw");
     assert_eq!(lines[0], "Accepted(ListenersNotValid) Programmed ResolvedRefs");
     assert_eq!(lines[1], format!("http {HTTP} 0: {GOOD}"));

@@ -1,6 +1,6 @@
 //! Conditions, and the findings that they say in words.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use crate::report::{Finding, Severity};
 
@@ -50,8 +50,10 @@ impl Condition {
     }
 }
 
-/// Findings in words: field, what is wrong, and the way out.
+/// Findings in words, each once: field, what is wrong, and the way out.
 pub(super) fn said(findings: &[&Finding]) -> String {
+    let mut seen = BTreeSet::new();
+    let findings: Vec<_> = findings.iter().filter(|finding| seen.insert(**finding)).collect();
     let mut parts: Vec<Cow<'_, str>> = findings.iter().take(MOST_FINDINGS).map(|finding| one(finding).into()).collect();
     if findings.len() > MOST_FINDINGS {
         parts.push(format!("and {} more", findings.len() - MOST_FINDINGS).into());
