@@ -42,7 +42,7 @@ pub struct Serve {
     /// Kubernetes YAML and JSON, read with all directories below and again whenever a file changes
     #[arg(long, env = "POSTERN_MANIFESTS", value_name = "DIR")]
     pub manifests: Option<PathBuf>,
-    /// Watch the cluster that this runs in (not carried yet)
+    /// Watch the cluster that this runs in, or that KUBECONFIG names
     #[arg(long, env = "POSTERN_KUBERNETES")]
     pub kubernetes: bool,
     /// Settings; docs/reference/settings.md lists all
@@ -126,6 +126,7 @@ impl Serve {
         let manifests = self.manifests.as_ref().map(|path| Value::Text(path.to_string_lossy().into_owned()));
         let flags = [
             ("manifests", "manifests", manifests),
+            ("kubernetes", "kubernetes.watch", self.kubernetes.then(|| Value::Text("true".to_owned()))),
             ("bind", "bind", list(&self.bind)),
             ("map-port", "mapPort", list(&self.map_port)),
             ("admin", "admin.address", text(&self.admin)),
@@ -137,9 +138,7 @@ impl Serve {
 
     /// The flag that is declared but not carried yet, with the reason.
     pub fn not_carried(&self) -> Option<&'static str> {
-        if self.kubernetes {
-            Some("--kubernetes is not carried yet: this version reads manifests from a directory (--manifests DIR)")
-        } else if self.node.is_some() {
+        if self.node.is_some() {
             Some("--node is not carried yet: this version serves one node and speaks to no other")
         } else {
             None

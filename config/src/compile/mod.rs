@@ -39,6 +39,7 @@ use crate::{
         view::{Read, View},
     },
     model::id::{CertificateId, ClusterId, MiddlewareId},
+    provider::Demand,
     report::{InputProblem, Origin, Report, SkippedObject},
     snapshot::{Listener, Snapshot, SocketKey, Transport},
 };
@@ -70,6 +71,8 @@ pub struct Output {
     pub changed: Changed,
     /// How many units were recomputed: the cost of the batch.
     pub recomputed: usize,
+    /// Objects that are referred to since the output before, or are no more.
+    pub demand: Demand,
 }
 
 /// Where two snapshots differ, gone entries included.
@@ -164,6 +167,10 @@ impl Compiler {
                 (key, None)
             }
         };
+        if object.is_some() && self.store.get(&key) == object.as_ref() {
+            // A cluster tells of changes that are none to us: of a status, of who manages which field.
+            return;
+        }
         let after = object.clone();
         let before = match object {
             Some(object) => self.store.insert(object),
@@ -193,7 +200,13 @@ impl Compiler {
         }
         self.settle_listeners(&mut changed.sockets);
         self.verdicts.write(&mut self.report);
-        Output { snapshot: Arc::new(self.snapshot.clone()), report: Arc::new(self.report.clone()), changed, recomputed }
+        Output {
+            snapshot: Arc::new(self.snapshot.clone()),
+            report: Arc::new(self.report.clone()),
+            changed,
+            recomputed,
+            demand: self.readers.demand(),
+        }
     }
 
     /// Brings the listeners up to date with the tables; adds those that change to `changed`.

@@ -3,13 +3,20 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::unit::Unit;
-use crate::kubernetes::view::Read;
+use crate::{
+    kubernetes::{store::Key, view::Read},
+    provider::Demand,
+};
 
 /// Reads by unit, and units by read.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     units: HashMap<Read, HashSet<Unit>>,
     reads: HashMap<Unit, Box<[Read]>>,
+    /// Objects that matter by reference only, and are referred to.
+    wanted: HashSet<Key>,
+    /// Of those, what may have changed since the last demand.
+    reconsider: BTreeSet<Key>,
 }
 
 impl Readers {
@@ -24,8 +31,13 @@ impl Readers {
             before.iter().filter(|read| !reads.contains(*read)).for_each(|read| self.forget(read, unit));
         }
         for read in &reads {
-            if !self.units.get(read).is_some_and(|units| units.contains(unit)) {
-                self.units.entry(read.clone()).or_default().insert(unit.clone());
+            match self.units.get_mut(read) {
+                Some(units) if units.contains(unit) => {}
+                Some(units) => drop(units.insert(unit.clone())),
+                None => {
+                    self.units.insert(read.clone(), HashSet::from([unit.clone()]));
+                    self.reconsider.extend(read.reference());
+                }
             }
         }
         if !reads.is_empty() {
@@ -38,7 +50,22 @@ impl Readers {
             units.remove(unit);
             if units.is_empty() {
                 self.units.remove(read);
+                self.reconsider.extend(read.reference());
             }
         }
+    }
+
+    /// What is referred to now and was not when this was last asked, and the other way round.
+    pub(super) fn demand(&mut self) -> Demand {
+        let mut demand = Demand::default();
+        for key in std::mem::take(&mut self.reconsider) {
+            let wanted = Read::referring(&key).iter().any(|read| self.units.contains_key(read));
+            if wanted && self.wanted.insert(key.clone()) {
+                demand.wanted.push(key);
+            } else if !wanted && self.wanted.remove(&key) {
+                demand.unwanted.push(key);
+            }
+        }
+        demand
     }
 }

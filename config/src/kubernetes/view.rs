@@ -39,6 +39,24 @@ pub enum Read {
     Now,
 }
 
+impl Read {
+    /// The object that it asks for, if its kind matters by reference only.
+    pub fn reference(&self) -> Option<Key> {
+        match self {
+            Self::One(key) if key.kind.is_by_reference() => Some(key.clone()),
+            Self::CertificateNames(namespace, name) => {
+                Some(Key { kind: Kind::Secret, namespace: namespace.clone(), name: name.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The questions whose [`Read::reference`] is `key`.
+    pub fn referring(key: &Key) -> [Self; 2] {
+        [Self::One(key.clone()), Self::CertificateNames(key.namespace.clone(), key.name.clone())]
+    }
+}
+
 /// Who has each socket: decided between all who claim it, so no single object can tell.
 pub type Holders = BTreeMap<SocketKey, Holder>;
 

@@ -1,6 +1,7 @@
 //! Where objects come from; the only part of this crate that does I/O. One folder per provider.
 
 pub mod file;
+pub mod kubernetes;
 
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,32 @@ pub struct Batch {
     pub files: usize,
     /// Documents that were parsed; the others were known by their bytes.
     pub documents: usize,
+    /// Objects that were demanded and are now in `changes`, or known not to be there.
+    pub answered: Vec<Key>,
+}
+
+/// Objects that others refer to, of kinds that are only fetched when they do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Referred to from now on.
+    pub wanted: Vec<Key>,
+    /// Referred to no more.
+    pub unwanted: Vec<Key>,
+}
+
+impl Demand {
+    /// Asks for what `later` asks for too.
+    pub fn add(&mut self, later: Self) {
+        self.wanted.retain(|key| !later.unwanted.contains(key));
+        self.unwanted.retain(|key| !later.wanted.contains(key));
+        self.wanted.extend(later.wanted);
+        self.unwanted.extend(later.unwanted);
+    }
+
+    /// Whether it asks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.unwanted.is_empty()
+    }
 }
 
 /// What was found that is no object at hand: all of it, not only what is new.
@@ -38,8 +65,22 @@ pub struct Records {
 }
 
 impl Batch {
+    /// Nothing yet, of what was noticed at `noticed`.
+    pub fn at(noticed: Instant) -> Self {
+        Self {
+            changes: Vec::new(),
+            moved: Vec::new(),
+            records: None,
+            noticed,
+            took: Duration::ZERO,
+            files: 0,
+            documents: 0,
+            answered: Vec::new(),
+        }
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.moved.is_empty() && self.records.is_none()
+        self.changes.is_empty() && self.moved.is_empty() && self.records.is_none() && self.answered.is_empty()
     }
 }

@@ -7,6 +7,7 @@ mod lines;
 mod log;
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{
         Arc,
@@ -27,8 +28,9 @@ use crate::{
         store::{Change, Key},
     },
     provider::{
-        Batch, Records,
-        file::{self, DirectoryError, FileProvider, Watching},
+        Batch, Demand, Records,
+        file::{self, DirectoryError, FileProvider},
+        kubernetes::{self, ClusterError, Scope},
     },
     report::{Origin, Report},
     snapshot::Snapshot,
@@ -36,6 +38,8 @@ use crate::{
 
 /// How often certificates are judged anew though nothing was written.
 const JUDGE_EVERY: Duration = Duration::from_secs(60);
+/// How long an output waits for objects that it refers to and that are not at hand yet.
+const ANSWER: Duration = Duration::from_secs(2);
 /// Outputs that may wait for the subscriber before publishing waits too.
 const WAITING: usize = 8;
 
@@ -122,7 +126,7 @@ pub fn load_once(directory: &Path, settings: Settings) -> Result<Published, Dire
 #[derive(Debug)]
 pub struct Publisher {
     outputs: mpsc::Receiver<Published>,
-    _watching: Watching,
+    _files: Option<file::Watching>,
 }
 
 impl Publisher {
@@ -148,10 +152,27 @@ pub fn start(
     let published = pipeline.whole(first);
     log::difference(&Report::default(), &published.report);
     let (outputs, receiver) = mpsc::channel(WAITING);
-    let publishing = Loop { pipeline, outputs, clock, logged: published.report.clone() };
+    let publishing = Loop { pipeline, outputs, clock, logged: published.report.clone(), cluster: None };
     let spawned = thread::Builder::new().name("publish".into()).spawn(move || publishing.run(&batches));
     spawned.map_err(|source| DirectoryError::Unreadable { path: directory.to_path_buf(), source })?;
-    Ok((published, Publisher { outputs: receiver, _watching: watching }))
+    Ok((published, Publisher { outputs: receiver, _files: Some(watching) }))
+}
+
+/// Compiles what a cluster holds, and publishes again whenever it changes or, by `clock`, a certificate's time comes.
+/// The first output comes when everything has been listed and what it refers to has been fetched.
+pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp) -> Result<Publisher, ClusterError> {
+    let (send, batches) = channel();
+    let watching = kubernetes::watch(scope, move |batch| send.send(batch).is_ok())?;
+    let (outputs, receiver) = mpsc::channel(WAITING);
+    let pipeline = Pipeline::new(settings);
+    let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster: Some(watching) };
+    let run = move || {
+        if publishing.begin(&batches) {
+            publishing.run(&batches);
+        }
+    };
+    thread::Builder::new().name("publish".into()).spawn(run)?;
+    Ok(Publisher { outputs: receiver, _files: None })
 }
 
 struct Loop {
@@ -159,6 +180,8 @@ struct Loop {
     outputs: mpsc::Sender<Published>,
     clock: fn() -> Timestamp,
     logged: Arc<Report>,
+    /// Who is asked for objects that matter by reference only; files hold them anyway.
+    cluster: Option<kubernetes::Watching>,
 }
 
 impl Loop {
@@ -169,7 +192,7 @@ impl Loop {
                 Ok(batch) => self.publish(batch, batches),
                 Err(RecvTimeoutError::Timeout) => {
                     judge = Instant::now() + JUDGE_EVERY;
-                    self.judge()
+                    self.judge(batches)
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
@@ -179,14 +202,29 @@ impl Loop {
         }
     }
 
-    /// Publishes `batch` and all that wait behind it. Says whether anybody listens.
+    /// Publishes the first batch, however long what it refers to takes. Says whether anybody listens.
+    fn begin(&mut self, batches: &Receiver<Batch>) -> bool {
+        loop {
+            match batches.recv_timeout(JUDGE_EVERY) {
+                Ok(batch) => return self.publish_within(batch, batches, Duration::MAX),
+                Err(RecvTimeoutError::Timeout) if !self.outputs.is_closed() => {}
+                Err(_) => return false,
+            }
+        }
+    }
+
     fn publish(&mut self, batch: Batch, waiting: &Receiver<Batch>) -> bool {
+        self.publish_within(batch, waiting, ANSWER)
+    }
+
+    /// Publishes `batch` and all that wait behind it, when what they refer to is at hand or `patience` has run out.
+    /// Says whether anybody listens.
+    fn publish_within(&mut self, batch: Batch, waiting: &Receiver<Batch>, patience: Duration) -> bool {
         let (mut published, mut later) = self.pipeline.changes(batch);
         while let Ok(batch) = waiting.try_recv() {
-            let (next, more) = self.pipeline.changes(batch);
-            published.merge(next);
-            later.add(more);
+            self.take(batch, &mut published, &mut later);
         }
+        self.meet_demand(&mut published, &mut later, waiting, patience);
         let changed = published.stages.objects > 0;
         if changed && self.outputs.blocking_send(published).is_err() {
             return false;
@@ -197,8 +235,48 @@ impl Loop {
         self.outputs.blocking_send(completed).is_ok()
     }
 
-    fn judge(&mut self) -> bool {
-        let judged = self.pipeline.judge((self.clock)());
+    /// Asks for what `published` refers to, and takes it in as it comes.
+    fn meet_demand(
+        &mut self,
+        published: &mut Published,
+        later: &mut Later,
+        batches: &Receiver<Batch>,
+        patience: Duration,
+    ) {
+        let started = Instant::now();
+        let mut open = BTreeSet::new();
+        loop {
+            let demand = std::mem::take(&mut self.pipeline.demand);
+            // Files hold all there is: nobody need be asked.
+            let Some(cluster) = &self.cluster else { return };
+            if !demand.is_empty() {
+                let mut gone = Batch::at(published.stages.noticed);
+                gone.changes.extend(demand.unwanted.iter().cloned().map(Change::Remove));
+                open.extend(demand.wanted.iter().cloned());
+                cluster.demand(demand);
+                self.take(gone, published, later);
+                continue;
+            }
+            let left = patience.saturating_sub(started.elapsed());
+            let Some(batch) = (!open.is_empty()).then(|| batches.recv_timeout(left).ok()).flatten() else { return };
+            open.retain(|key| !batch.answered.contains(key));
+            self.take(batch, published, later);
+        }
+    }
+
+    fn take(&mut self, batch: Batch, published: &mut Published, later: &mut Later) {
+        let (next, more) = self.pipeline.changes(batch);
+        published.merge(next);
+        later.add(more);
+    }
+
+    fn judge(&mut self, batches: &Receiver<Batch>) -> bool {
+        let mut judged = self.pipeline.judge((self.clock)());
+        if !self.pipeline.demand.is_empty() {
+            let mut later = Later::default();
+            self.meet_demand(&mut judged, &mut later, batches, ANSWER);
+            judged.merge(self.pipeline.complete(later));
+        }
         if judged.changed.is_empty() && judged.report.objects == self.logged.objects {
             return !self.outputs.is_closed();
         }
@@ -226,11 +304,13 @@ impl Later {
 struct Pipeline {
     compiler: Compiler,
     lines: Lines,
+    /// What nobody was asked for yet.
+    demand: Demand,
 }
 
 impl Pipeline {
     fn new(settings: Settings) -> Self {
-        Self { compiler: Compiler::new(settings), lines: Lines::default() }
+        Self { compiler: Compiler::new(settings), lines: Lines::default(), demand: Demand::default() }
     }
 
     fn whole(&mut self, batch: Batch) -> Published {
@@ -268,10 +348,11 @@ impl Pipeline {
 
     fn compile(&mut self, mut stages: Stages, compile: impl FnOnce(&mut Compiler) -> Output) -> Published {
         let started = Instant::now();
-        let Output { snapshot, report, changed, recomputed } = compile(&mut self.compiler);
+        let Output { snapshot, report, changed, recomputed, demand } = compile(&mut self.compiler);
         stages.compile = started.elapsed();
         stages.recomputed = recomputed;
         self.lines.take(&report);
+        self.demand.add(demand);
         Published { snapshot, report: Arc::new(self.lines.show(&report)), changed, stages }
     }
 }

@@ -34,6 +34,7 @@ impl Pipeline {
         if !published.changed.is_empty() {
             self.swap(published);
         }
+        self.state.set_programmed();
         let before = self.state.report.swap(published.report.clone());
         let control = &self.state.shared.metrics.control;
         if published.report.input.iter().any(|problem| !before.input.contains(problem)) {

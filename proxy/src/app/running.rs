@@ -1,14 +1,18 @@
 //! A running node: built, then run until it is told to stop. Tests start the same.
 
-use std::{fmt, future::Future, io, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, path::PathBuf, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use postern_config::{
-    provider::file::DirectoryError,
-    publish::{self, Publisher},
+    kubernetes::convert,
+    provider::{
+        file::DirectoryError,
+        kubernetes::{ClusterError, Scope},
+    },
+    publish::{self, Published, Publisher},
     snapshot::SocketKey,
 };
 use tokio::{
@@ -41,8 +45,16 @@ const LAST_BREATH: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The operator's: nothing says what to serve.
-    #[error("nothing to serve: name a directory of manifests with --manifests DIR")]
+    #[error(
+        "nothing to serve: name a directory of manifests with --manifests DIR, or watch a cluster with --kubernetes"
+    )]
     NothingToServe,
+    /// The operator's: objects from two sources at once.
+    #[error("manifests and kubernetes.watch are both set, which is not carried yet: leave one of them out")]
+    TwoSources,
+    /// The operator's cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// The operator's directory.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -68,7 +80,7 @@ pub enum StartError {
 impl StartError {
     /// Whether the command was used wrongly, rather than input refused.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::NothingToServe)
+        matches!(self, Self::NothingToServe | Self::TwoSources)
     }
 }
 
@@ -108,10 +120,10 @@ pub struct App {
 impl App {
     /// Builds a node, on the control runtime.
     pub async fn build(settings: Settings, log_level: LevelControl) -> Result<Self, StartError> {
-        let directory = settings.manifests.clone().ok_or(StartError::NothingToServe)?;
+        let source = Source::of(&settings)?;
         let (access_log, queues) = access_log::start(&settings.access_log, settings.workers)?;
         let admin = bind_admin(settings.admin.address).await?;
-        let (first, publisher) = publish::start(&directory, settings.for_compiler(Timestamp::now()), Timestamp::now)?;
+        let (first, publisher) = source.start(settings.for_compiler(Timestamp::now()))?;
         let offload = Offload::start(settings.workers)?;
         let shared = Arc::new(shared(settings, &offload));
         let workers = Workers::start(&shared, queues)?;
@@ -119,8 +131,9 @@ impl App {
         let state = Arc::new(State::new(shared, listeners.status(), log_level));
         let (announce, plans) = watch::channel(0);
         let pipeline = Pipeline::new(state.clone(), announce);
-        pipeline.apply(&first);
-        state.set_programmed();
+        if let Some(first) = first {
+            pipeline.apply(&first);
+        }
         listeners.reconcile();
         let (drain, drain_asked) = oneshot::channel();
         let (break_off, break_off_asked) = oneshot::channel();
@@ -152,7 +165,7 @@ impl App {
         tokio::select! {
             () = stop => {}
             () = state.drain.notified() => tracing::info!("asked to drain through the API"),
-            () = pipeline.run(&mut publisher) => tracing::error!("the manifests are no longer watched"),
+            () = pipeline.run(&mut publisher) => tracing::error!("objects are no longer followed"),
             () = &mut serving => {}
         }
         state.set_draining();
@@ -208,6 +221,34 @@ async fn drain_all(
         tracing::warn!("connections that did not end were left behind");
     }
     ended
+}
+
+/// Where objects come from.
+enum Source {
+    Directory(PathBuf),
+    Cluster(Scope),
+}
+
+impl Source {
+    fn of(settings: &Settings) -> Result<Self, StartError> {
+        match (&settings.manifests, settings.cluster.watch) {
+            (Some(directory), false) => Ok(Self::Directory(directory.clone())),
+            (None, true) => Ok(Self::Cluster(settings.cluster.scope.clone())),
+            (Some(_), true) => Err(StartError::TwoSources),
+            (None, false) => Err(StartError::NothingToServe),
+        }
+    }
+
+    /// A directory is read at once; a cluster may keep us waiting, and the admin server says so meanwhile.
+    fn start(self, settings: convert::Settings) -> Result<(Option<Published>, Publisher), StartError> {
+        match self {
+            Self::Directory(directory) => {
+                let (first, publisher) = publish::start(&directory, settings, Timestamp::now)?;
+                Ok((Some(first), publisher))
+            }
+            Self::Cluster(scope) => Ok((None, publish::start_cluster(scope, settings, Timestamp::now)?)),
+        }
+    }
 }
 
 impl fmt::Debug for App {

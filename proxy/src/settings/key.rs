@@ -77,6 +77,18 @@ keys! {
     "manifests" ("path of a directory", "none")
         "Kubernetes YAML and JSON, read with all directories below and again whenever a file changes." =>
         |s, v| { s.manifests = Some(v.path()?); Ok(()) };
+    "kubernetes.watch" ("true or false", "false")
+        "Whether objects come from the cluster that the service account, or KUBECONFIG, names." =>
+        |s, v| { s.cluster.watch = v.flag()?; Ok(()) };
+    "kubernetes.namespaces" ("list of texts", "none")
+        "Namespaces whose objects are read, where not all of them are; objects without a namespace are read in any case." =>
+        |s, v| { s.cluster.scope.namespaces = v.list()?.into_iter().map(str::to_owned).collect(); Ok(()) };
+    "kubernetes.cache" ("path of a directory, or off", "/var/lib/postern/objects")
+        "Where objects in use are kept, keys among them and readable by us alone, for a start without the API server." =>
+        |s, v| { s.cluster.scope.cache = (v.text()? != "off").then(|| v.path()).transpose()?; Ok(()) };
+    "kubernetes.cacheMaxAge" ("duration, 0s to 720h", "168h")
+        "How old they may be to be served at such a start." =>
+        |s, v| { s.cluster.scope.cache_max_age = v.duration(Duration::ZERO..=30 * DAY)?; Ok(()) };
     "bind" ("list of addresses", "0.0.0.0")
         "Addresses that listeners without an address of their own bind." =>
         |s, v| {

@@ -18,6 +18,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use postern_config::kubernetes::convert;
 pub use postern_config::kubernetes::convert::EntryPoint;
+use postern_config::provider::kubernetes::Scope;
 pub use resolve::{Mistake, Place, Said, resolve};
 
 /// Everything that is decided at start.
@@ -25,6 +26,8 @@ pub use resolve::{Mistake, Place, Said, resolve};
 pub struct Settings {
     /// Directory of manifests.
     pub manifests: Option<PathBuf>,
+    /// The cluster.
+    pub cluster: Cluster,
     /// Sockets that exist whatever the objects say.
     pub entry_points: Vec<EntryPoint>,
     /// The admin server.
@@ -167,6 +170,15 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+/// Whether and how objects come from a cluster.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// Whether to watch the cluster that the environment names.
+    pub watch: bool,
+    /// What to read of it.
+    pub scope: Scope,
+}
+
 /// How the program's log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -186,7 +198,7 @@ impl Settings {
             serve_classless_ingress: self.classes.serve_classless_ingress,
             allow_external_names: self.policy.allow_external_names,
             allow_cross_namespace: self.policy.allow_cross_namespace,
-            allow_loopback_endpoints: self.policy.allow_loopback_endpoints,
+            allow_loopback_endpoints: self.policy.allow_loopback_endpoints && !self.cluster.watch,
             now,
         }
     }
@@ -220,6 +232,17 @@ impl Default for Policy {
     }
 }
 
+impl Default for Cluster {
+    fn default() -> Self {
+        let scope = Scope {
+            namespaces: Vec::new(),
+            cache: Some("/var/lib/postern/objects".into()),
+            cache_max_age: Duration::from_secs(7 * 24 * 3600),
+        };
+        Self { watch: false, scope }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self { level: "info".into(), format: LogFormat::Text }
@@ -230,6 +253,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             manifests: None,
+            cluster: Cluster::default(),
             entry_points: for_files().entry_points,
             admin: Admin::default(),
             classes: Classes::default(),

@@ -117,6 +117,11 @@ pub fn parse(chunk: &[u8]) -> Vec<Entry> {
     }
 }
 
+/// The entry of one object that is a tree already, as the API server sends it.
+pub fn one(object: serde_json::Value) -> Entry {
+    read::single(object)
+}
+
 /// A whole file, parsed.
 #[derive(Clone, Debug, Default)]
 pub struct ParsedFile {

@@ -87,6 +87,14 @@ impl Inherited {
     }
 }
 
+/// The entry of an object that came alone and from no text.
+pub(super) fn single(value: Value) -> Entry {
+    match value {
+        Value::Object(fields) => object(fields, 0),
+        _ => broken(0, "NotAnObject", "this is no Kubernetes object: it must be a mapping with apiVersion and kind"),
+    }
+}
+
 fn object(mut fields: Map<String, Value>, line: u32) -> Entry {
     let (api_version, kind) = (text_of(&fields, "apiVersion").to_owned(), text_of(&fields, "kind").to_owned());
     if api_version.is_empty() || kind.is_empty() {

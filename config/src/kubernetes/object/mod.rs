@@ -81,6 +81,14 @@ macro_rules! kinds {
             }
         }
 
+        impl Kind {
+            /// Whether such an object matters only where another refers to it by name, and of which there may be
+            /// thousands that nobody refers to.
+            pub fn is_by_reference(self) -> bool {
+                matches!(self, Self::Secret | Self::ConfigMap)
+            }
+        }
+
         /// An object of one of the kinds that are read.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Object { $($(#[$doc])* $name(Arc<Item<$path>>),)+ }

@@ -123,10 +123,10 @@ impl FileProvider {
             changes: difference.changes,
             moved: difference.moved,
             records,
-            noticed,
             took: started.elapsed(),
             files: self.files_read,
             documents: self.documents_parsed,
+            ..Batch::at(noticed)
         }
     }
 
