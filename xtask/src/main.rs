@@ -1,4 +1,5 @@
-//! Developer commands: `cargo xtask test | bench | dist | fuzz`. Each prints what it does, and says so when it cannot.
+//! Developer commands: `cargo xtask test | bench | dist | fuzz | kube | cluster`. Each prints what it does, and says so
+//! when it cannot.
 //!
 //! Deliberately without dependencies, so that the first `cargo xtask` on a fresh machine starts within seconds.
 
@@ -6,6 +7,7 @@ mod bench;
 mod child;
 mod dist;
 mod fuzz;
+mod kube;
 mod step;
 mod test;
 mod tools;
@@ -20,6 +22,10 @@ usage: cargo xtask test [STEP...]       every check that CI runs, fast ones firs
        cargo xtask dist                 build the binary that is shipped, and print its path
        cargo xtask fuzz SECONDS [TARGET...]
                                         fuzz each target that long
+       cargo xtask kube up DIR [--port N] | down DIR
+                                        an API server and etcd on loopback, with their state in DIR
+       cargo xtask cluster up DIR [--nodes N] [--port N] | down DIR
+                                        a whole cluster, its nodes as network namespaces (root); down removes DIR
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +36,8 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "dist" => dist::run(),
         "fuzz" => fuzz::run(rest),
+        "kube" => kube::kube(rest),
+        "cluster" => kube::cluster(rest),
         _ => return usage(),
     };
     match result {

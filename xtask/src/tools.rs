@@ -3,10 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::workspace::{self, cargo, has, peers, program, run};
+use crate::workspace::{self, cargo, has, peers, program, run, script};
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
+/// What the pinned versions of `scripts/etcd.sh` and `scripts/kube.sh` ask for.
+const GO_FOR_KUBERNETES: (u32, u32) = (1, 25);
 /// Go modules that hold CustomResourceDefinitions: module, version, and the files in it.
 const CRDS: [(&str, &str, &str); 2] = [
     ("sigs.k8s.io/gateway-api", "v1.7.0", "config/crd/*"),
@@ -69,12 +71,36 @@ pub(crate) fn h2spec() -> Result<PathBuf, String> {
     if !binary.is_file() {
         debian("go", "golang-go")?;
     }
-    let script = workspace::root().join("xtask/scripts/tools.sh");
-    run(program("bash", &[]).arg(script).arg("h2spec").env("PEERS", peers()))?;
+    run(script("tools.sh").arg("h2spec"))?;
     if binary.is_file() {
         Ok(binary)
     } else {
         Err("h2spec could not be built from its Go module (see above)".to_owned())
+    }
+}
+
+/// etcd and these parts of Kubernetes, from Go modules; the folder where they lie.
+pub(crate) fn kubernetes(components: &[&str]) -> Result<PathBuf, String> {
+    go_for_kubernetes()?;
+    debian("openssl", "openssl")?;
+    debian("curl", "curl")?;
+    run(&mut script("etcd.sh"))?;
+    run(script("kube.sh").args(components))?;
+    Ok(peers().join("bin"))
+}
+
+/// Debian's package is too old for Kubernetes, so it is not installed.
+fn go_for_kubernetes() -> Result<(), String> {
+    let (major, minor) = GO_FOR_KUBERNETES;
+    let wanted = format!("Kubernetes is built with Go {major}.{minor} or newer (https://go.dev/dl)");
+    if !has("go") {
+        return Err(format!("{wanted}: there is no `go` here"));
+    }
+    let text = workspace::output(&mut program("go", &["env", "GOVERSION"]))?;
+    let mut numbers = text.trim().trim_start_matches("go").split('.').map_while(|part| part.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(a), Some(b)) if (a, b) >= (major, minor) => Ok(()),
+        _ => Err(format!("{wanted}: here is {}", text.trim())),
     }
 }
 
@@ -134,6 +160,7 @@ fn installed(name: &str, version: &str) -> Result<PathBuf, String> {
     Ok(binary)
 }
 
-fn is_root() -> bool {
+/// Whether packages may be installed and network namespaces made.
+pub(crate) fn is_root() -> bool {
     workspace::output(&mut program("id", &["-u"])).is_ok_and(|text| text.trim() == "0")
 }

@@ -52,6 +52,13 @@ pub(crate) fn program(name: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> 
     command
 }
 
+/// One of our scripts, with the folder where it finds and leaves what it builds.
+pub(crate) fn script(name: &str) -> Command {
+    let mut command = program("bash", &[]);
+    command.arg(root().join("xtask/scripts").join(name)).env("PEERS", peers());
+    command
+}
+
 /// Runs to the end; anything but success is an error that names the command.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let status = command.status().map_err(|error| format!("{}: {error}", shown(command)))?;
