@@ -1,6 +1,8 @@
 //! A worker without sockets, and a client that speaks bytes.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod control_plane;
+
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 use http_body_util::BodyExt;

@@ -3,6 +3,7 @@
 mod demo;
 mod examples;
 mod h2spec;
+mod kubernetes;
 mod schemas;
 
 use crate::{
@@ -22,6 +23,7 @@ static STEPS: &[Step] = &[
     Step { name: "examples", about: "`postern check` over examples/", run: examples::run },
     Step { name: "h2spec", about: "HTTP/2 conformance of the built binary, plain and over TLS", run: h2spec::run },
     Step { name: "demo", about: "`postern demo` end to end with curl", run: demo::run },
+    Step { name: "kubernetes", about: "against a real API server, built from its Go modules", run: kubernetes::run },
 ];
 
 /// The command.
