@@ -146,6 +146,11 @@ impl Compiler {
         self.verdicts.relocate(&key.id(), origin);
     }
 
+    /// What the operator decided.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The objects at hand.
     pub fn store(&self) -> &Store {
         &self.store

@@ -30,6 +30,12 @@ impl Key {
         Self { kind: object.kind(), namespace: meta.namespace.clone(), name: meta.name.clone() }
     }
 
+    /// The key that `id` stands for; `None` where its kind is none of an object.
+    pub fn named(id: &ObjectId) -> Option<Self> {
+        let kind = *Kind::ALL.iter().find(|kind| *kind.as_str() == *id.kind)?;
+        Some(Self { kind, namespace: id.namespace.clone(), name: id.name.clone() })
+    }
+
     /// The same as data that any crate may show.
     pub fn id(&self) -> ObjectId {
         ObjectId { kind: self.kind.shared(), namespace: self.namespace.clone(), name: self.name.clone() }
@@ -59,6 +65,16 @@ pub enum Change {
     },
     /// Gone.
     Remove(Key),
+}
+
+impl Change {
+    /// Which object it is about.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Set { object, .. } => Key::of(object),
+            Self::Refused { key, .. } | Self::Remove(key) => key.clone(),
+        }
+    }
 }
 
 /// The objects at hand.

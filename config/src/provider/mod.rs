@@ -6,7 +6,10 @@ pub mod kubernetes;
 use std::time::{Duration, Instant};
 
 use crate::{
-    kubernetes::store::{Change, Key},
+    kubernetes::{
+        status::Desired,
+        store::{Change, Key},
+    },
     report::{InputProblem, Origin, SkippedObject},
 };
 
@@ -53,6 +56,15 @@ impl Demand {
     pub fn is_empty(&self) -> bool {
         self.wanted.is_empty() && self.unwanted.is_empty()
     }
+}
+
+/// What the cluster should show of an object, once what it was decided with is in force.
+#[derive(Clone, Debug)]
+pub struct Show {
+    /// Which object.
+    pub key: Key,
+    /// Our part of its status; `None`: it shows nothing of ours, or has gone.
+    pub desired: Option<Desired>,
 }
 
 /// What was found that is no object at hand: all of it, not only what is new.

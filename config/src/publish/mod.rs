@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use imbl::ordmap::DiffItem;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -25,12 +26,13 @@ use crate::{
     compile::{Changed, Compiler, Output},
     kubernetes::{
         convert::Settings,
+        status,
         store::{Change, Key},
     },
     provider::{
-        Batch, Demand, Records,
+        Batch, Demand, Records, Show,
         file::{self, DirectoryError, FileProvider},
-        kubernetes::{self, ClusterError, Scope},
+        kubernetes::{self, Address, ClusterError, Scope},
     },
     report::{Origin, Report},
     snapshot::Snapshot,
@@ -54,6 +56,8 @@ pub struct Published {
     pub changed: Changed,
     /// How it came about.
     pub stages: Stages,
+    /// What the cluster is to be shown once this is in force: to be handed to [`Publisher::show`].
+    pub shows: Vec<Show>,
 }
 
 /// What a batch cost, by stage.
@@ -113,6 +117,7 @@ impl Published {
         self.changed.middlewares.extend(later.changed.middlewares);
         self.changed.certificates.extend(later.changed.certificates);
         self.stages.add(later.stages);
+        self.shows.extend(later.shows);
     }
 }
 
@@ -126,6 +131,7 @@ pub fn load_once(directory: &Path, settings: Settings) -> Result<Published, Dire
 #[derive(Debug)]
 pub struct Publisher {
     outputs: mpsc::Receiver<Published>,
+    shows: Option<mpsc::UnboundedSender<Vec<Show>>>,
     _files: Option<file::Watching>,
 }
 
@@ -137,6 +143,14 @@ impl Publisher {
             next.merge(later);
         }
         Some(next)
+    }
+
+    /// Shows the cluster what was published, which is in force now.
+    pub fn show(&self, shows: Vec<Show>) {
+        if let Some(sender) = self.shows.as_ref().filter(|_| !shows.is_empty()) {
+            // An error means that nobody watches any more.
+            let _ended = sender.send(shows);
+        }
     }
 }
 
@@ -155,24 +169,27 @@ pub fn start(
     let publishing = Loop { pipeline, outputs, clock, logged: published.report.clone(), cluster: None };
     let spawned = thread::Builder::new().name("publish".into()).spawn(move || publishing.run(&batches));
     spawned.map_err(|source| DirectoryError::Unreadable { path: directory.to_path_buf(), source })?;
-    Ok((published, Publisher { outputs: receiver, _files: Some(watching) }))
+    Ok((published, Publisher { outputs: receiver, shows: None, _files: Some(watching) }))
 }
 
 /// Compiles what a cluster holds, and publishes again whenever it changes or, by `clock`, a certificate's time comes.
 /// The first output comes when everything has been listed and what it refers to has been fetched.
 pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp) -> Result<Publisher, ClusterError> {
     let (send, batches) = channel();
-    let watching = kubernetes::watch(scope, move |batch| send.send(batch).is_ok())?;
+    let addresses = scope.writing.as_ref().map(|writing| writing.addresses.clone());
+    let watching = kubernetes::watch(scope, &settings.gateway_controllers, move |batch| send.send(batch).is_ok())?;
+    let shows = Some(watching.shows());
     let (outputs, receiver) = mpsc::channel(WAITING);
     let pipeline = Pipeline::new(settings);
-    let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster: Some(watching) };
+    let cluster = Some(Cluster { watching, addresses });
+    let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster };
     let run = move || {
         if publishing.begin(&batches) {
             publishing.run(&batches);
         }
     };
     thread::Builder::new().name("publish".into()).spawn(run)?;
-    Ok(Publisher { outputs: receiver, _files: None })
+    Ok(Publisher { outputs: receiver, shows, _files: None })
 }
 
 struct Loop {
@@ -180,8 +197,16 @@ struct Loop {
     outputs: mpsc::Sender<Published>,
     clock: fn() -> Timestamp,
     logged: Arc<Report>,
-    /// Who is asked for objects that matter by reference only; files hold them anyway.
-    cluster: Option<kubernetes::Watching>,
+    /// `None` where objects come from files.
+    cluster: Option<Cluster>,
+}
+
+/// The cluster that objects come from.
+struct Cluster {
+    /// Who is asked for objects that matter by reference only.
+    watching: kubernetes::Watching,
+    /// What status says of where things are reached; `None`: no status is written.
+    addresses: Option<Vec<Address>>,
 }
 
 impl Loop {
@@ -229,7 +254,9 @@ impl Loop {
         if changed && self.outputs.blocking_send(published).is_err() {
             return false;
         }
-        let completed = self.pipeline.complete(later);
+        let touched = std::mem::take(&mut later.touched);
+        let mut completed = self.pipeline.complete(later);
+        completed.shows = self.shows(touched, &completed.report);
         log::difference(&self.logged, &completed.report);
         self.logged.clone_from(&completed.report);
         self.outputs.blocking_send(completed).is_ok()
@@ -253,7 +280,7 @@ impl Loop {
                 let mut gone = Batch::at(published.stages.noticed);
                 gone.changes.extend(demand.unwanted.iter().cloned().map(Change::Remove));
                 open.extend(demand.wanted.iter().cloned());
-                cluster.demand(demand);
+                cluster.watching.demand(demand);
                 self.take(gone, published, later);
                 continue;
             }
@@ -262,6 +289,29 @@ impl Loop {
             open.retain(|key| !batch.answered.contains(key));
             self.take(batch, published, later);
         }
+    }
+
+    /// What the cluster is to be shown of all that changed, `touched` and verdicts alike.
+    fn shows(&self, mut touched: BTreeSet<Key>, report: &Report) -> Vec<Show> {
+        let Some(addresses) = self.cluster.as_ref().and_then(|cluster| cluster.addresses.as_ref()) else {
+            return Vec::new();
+        };
+        let (compiler, settings) = (&self.pipeline.compiler, self.pipeline.compiler.settings());
+        for change in self.logged.objects.diff(&report.objects) {
+            let (DiffItem::Add(id, _) | DiffItem::Update { new: (id, _), .. } | DiffItem::Remove(id, _)) = change;
+            touched.extend(Key::named(id));
+        }
+        let dependants = touched.iter().flat_map(|key| status::dependants(&key.id(), compiler.store()));
+        let dependants: Vec<_> = dependants.collect();
+        touched.extend(dependants);
+        let context = status::Context { settings, store: compiler.store(), report, addresses, programmed: true };
+        let show = |key: Key| {
+            let verdict = report.objects.get(&key.id());
+            let object = compiler.store().get(&key);
+            let desired = object.zip(verdict).and_then(|(object, verdict)| status::desired(object, verdict, &context));
+            Show { key, desired }
+        };
+        touched.into_iter().filter(|key| status::has_status(key.kind)).map(show).collect()
     }
 
     fn take(&mut self, batch: Batch, published: &mut Published, later: &mut Later) {
@@ -277,6 +327,7 @@ impl Loop {
             self.meet_demand(&mut judged, &mut later, batches, ANSWER);
             judged.merge(self.pipeline.complete(later));
         }
+        judged.shows = self.shows(BTreeSet::new(), &judged.report);
         if judged.changed.is_empty() && judged.report.objects == self.logged.objects {
             return !self.outputs.is_closed();
         }
@@ -291,11 +342,14 @@ impl Loop {
 struct Later {
     moved: Vec<(Key, Origin)>,
     records: Option<Records>,
+    /// Objects that came, went or changed.
+    touched: BTreeSet<Key>,
 }
 
 impl Later {
     fn add(&mut self, more: Self) {
         self.moved.extend(more.moved);
+        self.touched.extend(more.touched);
         self.records = more.records.or(self.records.take());
     }
 }
@@ -321,7 +375,8 @@ impl Pipeline {
 
     fn changes(&mut self, batch: Batch) -> (Published, Later) {
         let stages = Stages::of(&batch);
-        let later = Later { moved: batch.moved, records: batch.records };
+        let touched = batch.changes.iter().map(Change::key).collect();
+        let later = Later { moved: batch.moved, records: batch.records, touched };
         (self.compile(stages, |compiler| compiler.apply(batch.changes)), later)
     }
 
@@ -353,7 +408,7 @@ impl Pipeline {
         stages.recomputed = recomputed;
         self.lines.take(&report);
         self.demand.add(demand);
-        Published { snapshot, report: Arc::new(self.lines.show(&report)), changed, stages }
+        Published { snapshot, report: Arc::new(self.lines.show(&report)), changed, stages, shows: Vec::new() }
     }
 }
 

@@ -25,6 +25,7 @@ impl Pipeline {
     pub(super) async fn run(&self, publisher: &mut Publisher) {
         while let Some(published) = publisher.next().await {
             self.apply(&published);
+            publisher.show(published.shows);
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     AdminHosts, EntryPoint, LogFormat, Settings,
     access_log::{Keep, LineFormat, Shape, Target},
     document::{Entry, Value},
-    value::{Refused, header, port_pair, status_range},
+    value::{Refused, header, port_pair, public_address, status_range},
 };
 
 /// One key.
@@ -89,6 +89,27 @@ keys! {
     "kubernetes.cacheMaxAge" ("duration, 0s to 720h", "168h")
         "How old they may be to be served at such a start." =>
         |s, v| { s.cluster.scope.cache_max_age = v.duration(Duration::ZERO..=30 * DAY)?; Ok(()) };
+    "kubernetes.status" ("true or false", "true")
+        "Whether status is written to objects, by the one Postern of the cluster that holds the Lease `postern`." =>
+        |s, v| { s.cluster.scope.writing = v.flag()?.then(|| s.cluster.scope.writing.take().unwrap_or_default()); Ok(()) };
+    "kubernetes.leaseNamespace" ("text", "none")
+        "Where the Lease is, if not in Postern's own namespace." =>
+        |s, v| {
+            let namespace = v.text()?;
+            if let Some(writing) = &mut s.cluster.scope.writing {
+                writing.lease_namespace = (namespace != "none").then(|| namespace.to_owned());
+            }
+            Ok(())
+        };
+    "kubernetes.addresses" ("list of addresses or host names", "none")
+        "Where clients reach Postern, as status says it: the node's address, or the one that a router maps to it." =>
+        |s, v| {
+            let addresses = v.list()?.into_iter().map(public_address).collect::<Result<_, _>>()?;
+            if let Some(writing) = &mut s.cluster.scope.writing {
+                writing.addresses = addresses;
+            }
+            Ok(())
+        };
     "bind" ("list of addresses", "0.0.0.0")
         "Addresses that listeners without an address of their own bind." =>
         |s, v| {

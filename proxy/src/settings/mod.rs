@@ -18,7 +18,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 use postern_config::kubernetes::convert;
 pub use postern_config::kubernetes::convert::EntryPoint;
-use postern_config::provider::kubernetes::Scope;
+use postern_config::provider::kubernetes::{Scope, Writing};
 pub use resolve::{Mistake, Place, Said, resolve};
 
 /// Everything that is decided at start.
@@ -238,6 +238,7 @@ impl Default for Cluster {
             namespaces: Vec::new(),
             cache: Some("/var/lib/postern/objects".into()),
             cache_max_age: Duration::from_secs(7 * 24 * 3600),
+            writing: Some(Writing::default()),
         };
         Self { watch: false, scope }
     }

@@ -4,7 +4,13 @@ use std::{net::IpAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use ipnet::IpNet;
-use postern_config::model::duration::parse_go;
+use postern_config::{
+    model::{
+        duration::parse_go,
+        host::{HostPattern, WildcardDepth},
+    },
+    provider::kubernetes::Address,
+};
 
 use super::document::{Entry, Value};
 
@@ -134,6 +140,17 @@ impl Value {
 
 pub(super) fn header(text: &str) -> Result<HeaderName, Refused> {
     text.parse().map_err(|_| format!("{text:?} is not the name of a header field").into())
+}
+
+/// An address, or a name in DNS.
+pub(super) fn public_address(text: &str) -> Result<Address, Refused> {
+    if let Ok(ip) = text.parse() {
+        return Ok(Address::Ip(ip));
+    }
+    match HostPattern::parse(text, WildcardDepth::One) {
+        Ok(HostPattern::Exact(_)) => Ok(Address::Hostname(text.to_ascii_lowercase().into())),
+        _ => Err(format!("`{text}` is neither an address nor a host name").into()),
+    }
 }
 
 /// `80=8080`.

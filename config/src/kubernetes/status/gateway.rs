@@ -154,7 +154,7 @@ impl<'a> Judged<'a> {
         } else if let Some(first) = self.none_programmed() {
             no(reason::INVALID, format!("No listener is served: {}", first.message))
         } else {
-            Condition::yes(PROGRAMMED, PROGRAMMED, "All nodes serve the Gateway")
+            Condition::yes(PROGRAMMED, PROGRAMMED, "The Gateway is served")
         }
     }
 
@@ -227,7 +227,7 @@ fn programmed(facts: &Facts, findings: &[&Finding], accepted: &Condition, contex
     } else if !context.programmed {
         no(PENDING, NOT_ON_ALL)
     } else {
-        Condition::yes(PROGRAMMED, PROGRAMMED, "All nodes serve the listener")
+        Condition::yes(PROGRAMMED, PROGRAMMED, "The listener is served")
     }
 }
 

@@ -109,10 +109,13 @@ pub fn desired(object: &Object, verdict: &Verdict, context: &Context<'_>) -> Opt
     }
 }
 
-/// Objects whose status may change with the verdict of `changed`, beside itself: the policies for a Service, whose
-/// ancestors are in its verdict. Everything else that [`desired`] goes by is the object's own, except the controllers of
-/// classes: with a GatewayClass, the status of everything may change.
+/// Objects whose status may change with `changed` or its verdict, beside itself: the policies for a Service, whose
+/// ancestors are in its verdict; everything with a GatewayClass, whose controller may be another now. All else that
+/// [`desired`] goes by is the object's own.
 pub fn dependants(changed: &ObjectId, store: &Store) -> Vec<Key> {
+    if *changed.kind == *Kind::GatewayClass.as_str() {
+        return store.iter().map(|(key, _)| key).filter(|key| has_status(key.kind)).cloned().collect();
+    }
     if *changed.kind != *Kind::Service.as_str() {
         return Vec::new();
     }
@@ -126,6 +129,11 @@ pub fn dependants(changed: &ObjectId, store: &Store) -> Vec<Key> {
             .any(|target| backend_tls_policy::is_service(target) && target.name == changed.name)
     });
     of_service.map(|policy| Key::of(&Object::BackendTlsPolicy(policy.clone()))).collect()
+}
+
+/// Whether objects of `kind` have a status of ours.
+pub fn has_status(kind: Kind) -> bool {
+    shape(kind).is_some()
 }
 
 /// Which parts of the status of `kind` are ours.

@@ -15,6 +15,7 @@ use crate::{
     kubernetes::{
         document::{self, Entry},
         object::Kind,
+        status,
         store::{Change, Key},
     },
     provider::{Batch, Records},
@@ -29,6 +30,8 @@ pub(super) struct Seen {
     pub(super) version: Arc<str>,
     /// `None` for kinds of which only names are followed.
     pub(super) content: Option<Content>,
+    /// The fingerprint of our part of its status, for kinds that have one.
+    pub(super) status: Option<u128>,
 }
 
 /// What an object says.
@@ -319,10 +322,12 @@ fn problem(path: String, message: String, last_good_kept: bool) -> InputProblem 
 
 impl Seen {
     /// `object`, turned into ours.
-    pub(super) fn whole(kind: Kind, object: DynamicObject) -> Self {
+    pub(super) fn whole(kind: Kind, object: DynamicObject, controllers: &[Arc<str>]) -> Self {
         let version = object.metadata.resource_version.clone().unwrap_or_default().into();
+        let shown = object.data.get("status").unwrap_or(&Value::Null);
+        let status = status::has_status(kind).then(|| status::fingerprint(kind, shown, controllers));
         let (key, content) = content(kind, object);
-        Self { key, version, content: Some(content) }
+        Self { key, version, content: Some(content), status }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One kind: lists, watches, and tells the collector; again and again whatever goes wrong.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt as _};
 use kube::{
@@ -38,7 +38,7 @@ pub(super) enum Trouble {
 }
 
 /// Follows `source` until nobody listens.
-pub(super) async fn follow(client: Client, source: Source, tell: mpsc::Sender<Told>) {
+pub(super) async fn follow(client: Client, source: Source, controllers: Arc<[Arc<str>]>, tell: mpsc::Sender<Told>) {
     let mut versions = source.kind.versions().iter().cycle();
     let mut unknown = 0;
     let mut pause = FIRST_PAUSE;
@@ -50,8 +50,13 @@ pub(super) async fn follow(client: Client, source: Source, tell: mpsc::Sender<To
             run(&source, names.map(|event| event.map(|event| map(event, seen_name(&source)))), &tell, &mut pause).await
         } else {
             let objects = kube::runtime::watcher(source.api::<DynamicObject>(client.clone(), version), config);
-            run(&source, objects.map(|event| event.map(|event| map(event, seen_object(&source)))), &tell, &mut pause)
-                .await
+            run(
+                &source,
+                objects.map(|event| event.map(|event| map(event, seen_object(&source, &controllers)))),
+                &tell,
+                &mut pause,
+            )
+            .await
         };
         match trouble {
             None => return,
@@ -164,9 +169,9 @@ fn map<A, B>(event: Event<A>, mut change: impl FnMut(A) -> B) -> Event<B> {
     }
 }
 
-fn seen_object(source: &Source) -> impl FnMut(DynamicObject) -> Seen {
+fn seen_object(source: &Source, controllers: &[Arc<str>]) -> impl FnMut(DynamicObject) -> Seen {
     let kind = source.kind;
-    move |object| Seen::whole(kind, object)
+    move |object| Seen::whole(kind, object, controllers)
 }
 
 fn seen_name(source: &Source) -> impl FnMut(PartialObjectMeta<DynamicObject>) -> Seen {
@@ -175,6 +180,6 @@ fn seen_name(source: &Source) -> impl FnMut(PartialObjectMeta<DynamicObject>) ->
         let metadata = object.metadata;
         let namespace = if kind.is_namespaced() { metadata.namespace.unwrap_or_default() } else { String::new() };
         let key = Key { kind, namespace: namespace.into(), name: metadata.name.unwrap_or_default().into() };
-        Seen { key, version: metadata.resource_version.unwrap_or_default().into(), content: None }
+        Seen { key, version: metadata.resource_version.unwrap_or_default().into(), content: None, status: None }
     }
 }

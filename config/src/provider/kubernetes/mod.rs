@@ -16,18 +16,23 @@ mod client;
 mod collect;
 mod fetch;
 mod follow;
+mod lease;
 mod resource;
+mod status;
 
-use std::{path::PathBuf, thread, time::Duration};
+use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 
 use kube::Client;
 use tokio::sync::{mpsc, oneshot};
 
-use self::{cache::Cache, collect::Collector, fetch::Fetches};
-use super::{Batch, Demand};
+use self::{cache::Cache, collect::Collector, fetch::Fetches, status::Statuses};
+use super::{Batch, Demand, Show};
+pub use crate::kubernetes::status::Address;
 
 /// How long the API server may take before what is on disk is served instead.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The name of the Lease whose holder writes.
+const LEASE: &str = "postern";
 /// Changes that may wait to be collected.
 const WAITING: usize = 1024;
 
@@ -40,6 +45,17 @@ pub struct Scope {
     pub cache: Option<PathBuf>,
     /// How old what is kept may be to be served at a start without the API server.
     pub cache_max_age: Duration,
+    /// Who writes status; `None`: nobody here does.
+    pub writing: Option<Writing>,
+}
+
+/// How status is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writing {
+    /// Where the Lease is whose holder writes; `None`: in our own namespace.
+    pub lease_namespace: Option<String>,
+    /// Where clients reach what is served.
+    pub addresses: Vec<Address>,
 }
 
 /// Why a cluster cannot be watched.
@@ -57,10 +73,27 @@ pub enum ClusterError {
 #[derive(Debug)]
 pub struct Watching {
     demands: mpsc::UnboundedSender<Demand>,
-    _stop: oneshot::Sender<()>,
+    shows: mpsc::UnboundedSender<Vec<Show>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // It gives the Lease back, which takes two seconds at most.
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
 }
 
 impl Watching {
+    /// What the cluster is to be shown: to be sent once that is in force.
+    pub fn shows(&self) -> mpsc::UnboundedSender<Vec<Show>> {
+        self.shows.clone()
+    }
+
     /// Says which objects are referred to from now on. A batch that answers it follows, even if nothing is there.
     pub fn demand(&self, demand: Demand) {
         // An error means that watching has ended; publishing notices by itself.
@@ -70,10 +103,17 @@ impl Watching {
 
 /// Watches from a thread of its own, which hands each batch to `sink` until that says `false`. The first batch comes
 /// when everything has been listed, or from what is kept on disk when the API server does not answer in time.
-pub fn watch(scope: Scope, sink: impl FnMut(Batch) -> bool + Send + 'static) -> Result<Watching, ClusterError> {
+/// `controllers` are those whose parts of a status are ours.
+pub fn watch(
+    scope: Scope,
+    controllers: &[Arc<str>],
+    sink: impl FnMut(Batch) -> bool + Send + 'static,
+) -> Result<Watching, ClusterError> {
+    let controllers = controllers.into();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (demands, demanded) = mpsc::unbounded_channel();
-    let (stop, stopped) = oneshot::channel();
+    let (shows, shown) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
     let (connected, connection) = std::sync::mpsc::channel();
     let run = move || {
         runtime.block_on(async {
@@ -83,18 +123,46 @@ pub fn watch(scope: Scope, sink: impl FnMut(Batch) -> bool + Send + 'static) -> 
                 Err(error) => return drop(connected.send(Err(error))),
             };
             drop(connected.send(Ok(())));
+            let (ending, ended) = tokio::sync::watch::channel(());
+            let (lease, candidate) = candidate(&client, &scope, ended);
             tokio::select! {
-                () = Watch::new(client, scope, sink).run(demanded) => {}
+                () = Watch::new(client, scope, lease, sink).run(controllers, demanded, shown) => {}
                 _ = stopped => {}
+            }
+            drop(ending);
+            if let Some(candidate) = candidate {
+                let _panicked = candidate.await;
             }
         });
     };
-    thread::Builder::new().name("watch".into()).spawn(run)?;
+    let thread = thread::Builder::new().name("watch".into()).spawn(run)?;
     match connection.recv() {
-        Ok(Ok(())) => Ok(Watching { demands, _stop: stop }),
+        Ok(Ok(())) => Ok(Watching { demands, shows, stop: Some(stop), thread: Some(thread) }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(ClusterError::Unconfigured("the thread that connects has ended".to_owned())),
     }
+}
+
+type Terms = tokio::sync::watch::Receiver<Option<lease::Term>>;
+
+/// Runs for the Lease, if we may write, until `ended` is closed.
+fn candidate(
+    client: &Client,
+    scope: &Scope,
+    mut ended: tokio::sync::watch::Receiver<()>,
+) -> (Terms, Option<tokio::task::JoinHandle<()>>) {
+    let Some(writing) = &scope.writing else { return (tokio::sync::watch::channel(None).1, None) };
+    let namespace = writing.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+    let identity = format!("{}-{:016x}", host_name(), rand::random::<u64>());
+    let (candidate, terms) = lease::Candidate::new(client.clone(), &namespace, LEASE, identity);
+    let run = candidate.run(async move { while ended.changed().await.is_ok() {} });
+    (terms, Some(tokio::spawn(run)))
+}
+
+/// What people look for in the Lease: a pod's host name is the pod's, or its node's.
+fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "postern".to_owned(), |name| name.trim().to_owned())
 }
 
 struct Watch<S> {
@@ -102,21 +170,28 @@ struct Watch<S> {
     scope: Scope,
     collector: Collector,
     fetches: Fetches,
+    statuses: Statuses,
     cache: Option<Cache>,
     sink: S,
 }
 
 impl<S: FnMut(Batch) -> bool> Watch<S> {
-    fn new(client: Client, scope: Scope, sink: S) -> Self {
+    fn new(client: Client, scope: Scope, lease: Terms, sink: S) -> Self {
+        let statuses = Statuses::new(client.clone(), lease);
         let cache = scope.cache.as_ref().and_then(|folder| Cache::open(folder, scope.cache_max_age));
         let fetches = Fetches::new(client.clone());
-        Self { collector: Collector::new(resource::sources(&scope)), fetches, cache, client, scope, sink }
+        Self { collector: Collector::new(resource::sources(&scope)), fetches, statuses, cache, client, scope, sink }
     }
 
-    async fn run(mut self, mut demanded: mpsc::UnboundedReceiver<Demand>) {
+    async fn run(
+        mut self,
+        controllers: Arc<[Arc<str>]>,
+        mut demanded: mpsc::UnboundedReceiver<Demand>,
+        mut shown: mpsc::UnboundedReceiver<Vec<Show>>,
+    ) {
         let (tell, mut told) = mpsc::channel(WAITING);
         for source in resource::sources(&self.scope) {
-            tokio::spawn(follow::follow(self.client.clone(), source, tell.clone()));
+            tokio::spawn(follow::follow(self.client.clone(), source, controllers.clone(), tell.clone()));
         }
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
@@ -131,6 +206,8 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                 Some(demand) = demanded.recv() => {
                     self.fetches.demand(demand);
                 }
+                Some(shows) = shown.recv() => self.statuses.show(shows),
+                () = self.statuses.work() => {}
                 Some(fetched) = self.fetches.next() => self.collector.fetched(fetched),
                 () = &mut patience, if !self.collector.has_begun() => {
                     patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
@@ -145,6 +222,7 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
     }
 
     fn take(&mut self, told: collect::Told) {
+        self.statuses.told(&told);
         for key in self.collector.take(told) {
             self.fetches.refresh(&key);
         }

@@ -1,0 +1,231 @@
+//! Who of several Posterns writes: the holder of a Lease (coordination.k8s.io), by compare-and-swap.
+//!
+//! Expiry is judged as client-go does it: by our own clock, from the moment at which we saw the Lease change last, so
+//! that clocks of nodes need not agree. The holder stops before others may take over: it holds for [`HOLD`] from
+//! the beginning of its last renewal, others wait [`EXPIRY`] after the last renewal that they saw.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{Api, Client, api::PostParams, core::ObjectMeta};
+use tokio::{sync::watch, time::Instant};
+
+/// After that long without a renewal others take over.
+const EXPIRY: Duration = Duration::from_secs(15);
+/// For so long a renewal holds.
+const HOLD: Duration = Duration::from_secs(10);
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(2);
+/// A look that takes longer has failed.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Giving it back may take so long.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// That we hold the Lease, for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Term {
+    until: Instant,
+}
+
+impl Term {
+    /// Whether it still holds at `now`.
+    pub(super) fn holds(self, now: Instant) -> bool {
+        now < self.until
+    }
+}
+
+/// A candidate for the Lease.
+pub(super) struct Candidate {
+    api: Api<Lease>,
+    name: String,
+    identity: String,
+    term: watch::Sender<Option<Term>>,
+    seen: Option<Sighting>,
+}
+
+/// What the Lease said, and since when.
+#[derive(Clone, Debug, PartialEq)]
+struct Sighting {
+    spec: LeaseSpec,
+    since: Instant,
+}
+
+/// What to do about a Lease that somebody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Move {
+    Renew,
+    TakeOver,
+    Wait,
+}
+
+impl Candidate {
+    /// For the Lease `name` in `namespace`; `identity` is unlike that of any other candidate.
+    pub(super) fn new(
+        client: Client,
+        namespace: &str,
+        name: &str,
+        identity: String,
+    ) -> (Self, watch::Receiver<Option<Term>>) {
+        let (term, terms) = watch::channel(None);
+        (Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, term, seen: None }, terms)
+    }
+
+    /// Tries to get the Lease, and keeps it, until `stopped` resolves; then gives it back.
+    pub(super) async fn run(mut self, stopped: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.keep() => {}
+            () = stopped => {}
+        }
+        if self.term.send_replace(None).is_some() {
+            // Others take over after the expiry if this fails.
+            let _in_time = tokio::time::timeout(RELEASE, self.release()).await;
+        }
+    }
+
+    async fn keep(&mut self) {
+        loop {
+            let began = Instant::now();
+            match tokio::time::timeout(ANSWER, self.look(began)).await {
+                Ok(Ok(true)) => self.holding(began),
+                Ok(Ok(false)) => self.lost("somebody else holds it"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the Lease cannot be read or written");
+                    self.expire(began);
+                }
+                Err(_) => self.expire(began),
+            }
+            tokio::time::sleep(LOOK.mul_f64(0.8 + 0.4 * rand::random::<f64>())).await;
+        }
+    }
+
+    /// Looks at the Lease and renews it or takes it, where it may. Says whether it is ours.
+    async fn look(&mut self, now: Instant) -> Result<bool, kube::Error> {
+        let Some(lease) = self.api.get_opt(&self.name).await? else {
+            let new = Lease { metadata: self.metadata(None), spec: Some(self.spec(0, None)) };
+            return won(self.api.create(&PostParams::default(), &new).await);
+        };
+        let spec = lease.spec.clone().unwrap_or_default();
+        if self.seen.as_ref().is_none_or(|seen| seen.spec != spec) {
+            self.seen = Some(Sighting { spec: spec.clone(), since: now });
+        }
+        let transitions = spec.lease_transitions.unwrap_or(0);
+        let spec = match self.seen.as_ref().map_or(Move::Wait, |seen| choose(seen, &self.identity, now)) {
+            Move::Wait => return Ok(false),
+            Move::Renew => self.spec(transitions, spec.acquire_time),
+            Move::TakeOver => self.spec(transitions.saturating_add(1), None),
+        };
+        let changed = Lease { metadata: self.metadata(lease.metadata.resource_version), spec: Some(spec) };
+        won(self.api.replace(&self.name, &PostParams::default(), &changed).await)
+    }
+
+    async fn release(&self) -> Result<(), kube::Error> {
+        let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_deref() == Some(&self.identity) {
+            spec.holder_identity = Some(String::new());
+            spec.lease_duration_seconds = Some(1);
+            self.api.replace(&self.name, &PostParams::default(), &lease).await?;
+        }
+        Ok(())
+    }
+
+    fn holding(&self, began: Instant) {
+        let before = self.term.send_replace(Some(Term { until: began + HOLD }));
+        if before.is_none() {
+            tracing::info!(lease = self.name, "this Postern writes status from now on");
+        }
+    }
+
+    fn lost(&self, why: &str) {
+        if self.term.send_replace(None).is_some() {
+            tracing::warn!(lease = self.name, why, "this Postern writes status no more");
+        }
+    }
+
+    fn expire(&self, now: Instant) {
+        let expired = self.term.borrow().is_some_and(|term| !term.holds(now));
+        if expired {
+            self.lost("it could not be renewed in time");
+        }
+    }
+
+    fn metadata(&self, resource_version: Option<String>) -> ObjectMeta {
+        ObjectMeta { name: Some(self.name.clone()), resource_version, ..ObjectMeta::default() }
+    }
+
+    fn spec(&self, transitions: i32, acquired: Option<MicroTime>) -> LeaseSpec {
+        let now = MicroTime(Timestamp::now());
+        LeaseSpec {
+            acquire_time: acquired.or_else(|| Some(now.clone())),
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: Some(EXPIRY.as_secs() as i32),
+            lease_transitions: Some(transitions),
+            renew_time: Some(now),
+            ..LeaseSpec::default()
+        }
+    }
+}
+
+fn choose(seen: &Sighting, identity: &str, now: Instant) -> Move {
+    let holder = seen.spec.holder_identity.as_deref().unwrap_or_default();
+    let said = seen.spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    // A holder that promises less than we do is given what it promises; one that promises more is believed.
+    let expiry = said.map_or(EXPIRY, Duration::from_secs);
+    match holder {
+        _ if holder == identity => Move::Renew,
+        "" => Move::TakeOver,
+        _ if now.duration_since(seen.since) > expiry => Move::TakeOver,
+        _ => Move::Wait,
+    }
+}
+
+/// Somebody who was faster is no error.
+fn won(outcome: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sighting(holder: &str, since: Instant) -> Sighting {
+        let spec = LeaseSpec {
+            holder_identity: Some(holder.to_owned()),
+            lease_duration_seconds: Some(15),
+            ..LeaseSpec::default()
+        };
+        Sighting { spec, since }
+    }
+
+    #[test]
+    fn a_lease_is_taken_when_it_is_free_or_was_not_renewed_for_its_time_and_never_before() {
+        let since = Instant::now();
+        let after = |seconds| since + Duration::from_secs(seconds);
+        for (holder, now, expected) in [
+            ("me", after(0), Move::Renew),
+            ("me", after(100), Move::Renew),
+            ("", after(0), Move::TakeOver),
+            ("other", after(0), Move::Wait),
+            ("other", after(15), Move::Wait),
+            ("other", after(16), Move::TakeOver),
+        ] {
+            assert_eq!(choose(&sighting(holder, since), "me", now), expected, "{holder:?}");
+        }
+    }
+
+    #[test]
+    fn a_holder_stops_before_others_may_take_over() {
+        assert!(HOLD < EXPIRY);
+        let term = Term { until: Instant::now() + HOLD };
+        assert!(term.holds(Instant::now()));
+        assert!(!term.holds(Instant::now() + HOLD));
+    }
+}
