@@ -1,10 +1,10 @@
-//! Developer commands: `cargo xtask test | bench | dist | fuzz | kube | cluster`. Each prints what it does, and says so
-//! when it cannot.
+//! Developer commands, as [`USAGE`] lists them. Each prints what it does, and says so when it cannot.
 //!
 //! Deliberately without dependencies, so that the first `cargo xtask` on a fresh machine starts within seconds.
 
 mod bench;
 mod child;
+mod conformance;
 mod dist;
 mod fuzz;
 mod kube;
@@ -22,6 +22,8 @@ usage: cargo xtask test [STEP...]       every check that CI runs, fast ones firs
        cargo xtask dist                 build the binary that is shipped, and print its path
        cargo xtask fuzz SECONDS [TARGET...]
                                         fuzz each target that long
+       cargo xtask conformance [--all] [FLAG...]
+                                        the Gateway API suite against the built binary, on a cluster of one node
        cargo xtask kube up DIR [--port N] | down DIR
                                         an API server and etcd on loopback, with their state in DIR
        cargo xtask cluster up DIR [--nodes N] [--port N] | down DIR
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "dist" => dist::run(),
         "fuzz" => fuzz::run(rest),
+        "conformance" => conformance::run(rest),
         "kube" => kube::kube(rest),
         "cluster" => kube::cluster(rest),
         _ => return usage(),
