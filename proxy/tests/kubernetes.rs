@@ -1,6 +1,10 @@
 //! What a real API server makes of objects, and of us. `cargo xtask test kubernetes` builds what these tests need.
 
+#[path = "kubernetes/node.rs"]
+mod node;
 mod support;
+#[path = "kubernetes/watch.rs"]
+mod watch;
 
 use std::{
     net::TcpStream,

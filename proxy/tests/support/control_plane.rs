@@ -96,6 +96,12 @@ impl ControlPlane {
         self.try_apply(yaml).expect("the server takes them");
     }
 
+    /// Creates the objects of `json`, many at once: nothing is compared or checked before.
+    pub(crate) fn create(&self, json: &str) {
+        let create = ["create", "--validate=false", "-o", "name", "-f", "-"];
+        self.kubectl_as(&self.kubeconfig(), &create, json).expect("the server takes them");
+    }
+
     /// Applies every YAML file of `folder`, namespaces first.
     pub(crate) fn apply_folder(&self, folder: &Path) {
         let texts = yaml_files(folder).into_iter().map(|file| std::fs::read_to_string(file).expect("a file of text"));

@@ -5,7 +5,9 @@
 //! API server answers.
 
 use std::{
+    collections::HashSet,
     fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -20,12 +22,16 @@ const STAMP: &str = ".fresh";
 /// The stamp is renewed that often at most.
 const RENEW: Duration = Duration::from_secs(30);
 
+/// Of an object's name in a file's name, which may have 255 bytes.
+const LONGEST_NAME: usize = 120;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Cache {
     folder: PathBuf,
     max_age: Duration,
     renewed: Option<SystemTime>,
+    swept: bool,
     failed: bool,
 }
 
@@ -44,7 +50,7 @@ impl Cache {
     /// In `folder`, which is made; `None`, with a line in the log, where that cannot be done.
     pub(super) fn open(folder: &Path, max_age: Duration) -> Option<Self> {
         match fs::DirBuilder::new().recursive(true).mode(0o700).create(folder) {
-            Ok(()) => Some(Self { folder: folder.to_path_buf(), max_age, renewed: None, failed: false }),
+            Ok(()) => Some(Self { folder: folder.to_path_buf(), max_age, renewed: None, swept: false, failed: false }),
             Err(error) => {
                 tracing::warn!(folder = %folder.display(), %error, "what the API server says cannot be kept on disk; a restart without it serves nothing");
                 None
@@ -73,8 +79,40 @@ impl Cache {
 
     /// Keeps what has changed.
     pub(super) fn write(&mut self, writes: Vec<Write>) {
-        let outcome = writes.into_iter().try_for_each(|(key, text)| self.put(&key, text.as_deref()));
+        if writes.is_empty() {
+            return;
+        }
+        // One that fails does not keep the others away.
+        let outcomes = writes.into_iter().map(|(key, text)| self.put(&key, text.as_deref()));
+        let outcome = outcomes.fold(Ok(()), io::Result::and);
         let outcome = outcome.and_then(|()| self.renew());
+        self.note(outcome);
+    }
+
+    /// What is kept is what the API server says now: it is `known` there. The first time, everything else goes, which
+    /// was kept before this process began.
+    pub(super) fn is_current<'k>(&mut self, known: impl Iterator<Item = &'k Key>) {
+        let swept = if self.swept { Ok(()) } else { self.sweep(&known.map(file_name).collect()) };
+        self.swept = true;
+        let outcome = swept.and_then(|()| self.renew());
+        self.note(outcome);
+    }
+
+    fn sweep(&self, known: &HashSet<String>) -> io::Result<()> {
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            // Others' files are not ours to remove.
+            let is_ours = name.matches(',').count() == 2 && (name.ends_with(".json") || name.ends_with(".new"));
+            if is_ours && !known.contains(name) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, outcome: io::Result<()>) {
         if let Err(error) = &outcome
             && !self.failed
         {
@@ -121,7 +159,72 @@ fn read(path: &Path) -> Option<(Key, Content)> {
     Some((key.clone(), Content { change: change(key, value), kept: text.into() }))
 }
 
-/// One name per key: names and namespaces hold no comma.
+/// One name per key: names and namespaces hold no comma. A name of an object may be as long as that of a file, so a hash
+/// stands for the end of a long one.
 fn file_name(key: &Key) -> String {
-    format!("{},{},{}.json", key.kind.as_str(), key.namespace, key.name)
+    let name = match key.name.get(..LONGEST_NAME) {
+        None => key.name.to_string(),
+        Some(begin) => {
+            let mut hasher = DefaultHasher::new();
+            key.name.hash(&mut hasher);
+            format!("{begin}~{:016x}", hasher.finish())
+        }
+    };
+    format!("{},{},{name}.json", key.kind.as_str(), key.namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::DynamicObject;
+    use serde_json::json;
+
+    use super::{super::collect::Seen, *};
+
+    const AGE: Duration = Duration::from_secs(3600);
+
+    fn service(name: &str) -> Write {
+        let object = json!({"metadata": {"name": name, "namespace": "shop"}});
+        let seen = Seen::whole(Kind::Service, serde_json::from_value::<DynamicObject>(object).expect("an object"), &[]);
+        (seen.key, seen.content.map(|content| content.kept))
+    }
+
+    fn names(cache: &Cache) -> Vec<String> {
+        let kept = cache.load().expect("kept");
+        let mut names: Vec<_> = kept.into_iter().map(|(key, _)| key.name.to_string()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_not_known_any_more_goes_and_names_may_be_as_long_as_they_come() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = || Cache::open(directory.path(), AGE).expect("made");
+        let long = ["a", "b"].map(|end| format!("{}{end}", "x".repeat(252)));
+        let all = [service("web"), service(&long[0]), service(&long[1])];
+        open().write(all.to_vec());
+        assert_eq!(names(&open()), ["web", &long[0], &long[1]]);
+        for foreign in ["notes.json", "Service,shop,half.new", "Service,shop,old.json"] {
+            fs::write(directory.path().join(foreign), "{").expect("written");
+        }
+        let mut cache = open();
+        cache.is_current(all[1..].iter().map(|(key, _)| key));
+        assert_eq!(names(&cache), long);
+        let left = fs::read_dir(directory.path()).expect("readable").count();
+        assert_eq!(left, 4, "two objects, the stamp, and what is not ours");
+    }
+
+    #[test]
+    fn age_is_that_of_the_last_contact() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut cache = Cache::open(directory.path(), AGE).expect("made");
+        assert!(matches!(cache.load(), Err(CacheError::Empty(_))));
+        cache.write(vec![service("web")]);
+        let stamp = fs::File::options().write(true).open(directory.path().join(STAMP)).expect("there");
+        stamp.set_modified(SystemTime::now() - 2 * AGE).expect("set");
+        let mut cache = Cache::open(directory.path(), AGE).expect("made");
+        cache.write(Vec::new());
+        assert!(matches!(cache.load(), Err(CacheError::TooOld { hours: 2, .. })), "nobody was asked");
+        cache.is_current(std::iter::once(&service("web").0));
+        assert_eq!(names(&cache), ["web"]);
+    }
 }

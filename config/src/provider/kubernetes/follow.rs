@@ -1,6 +1,9 @@
 //! One kind: lists, watches, and tells the collector; again and again whatever goes wrong.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{Stream, StreamExt as _};
 use kube::{
@@ -13,16 +16,21 @@ use tokio::sync::mpsc;
 
 use super::{
     collect::{Seen, Told},
+    fetch::Wanted,
     resource::Source,
 };
 use crate::kubernetes::store::Key;
 
 /// Objects per answer while listing.
 const PAGE: u32 = 500;
+/// The same of names, most of which nobody wants: what a page takes in memory is kept by the allocator.
+const PAGE_OF_NAMES: u32 = 100;
 /// Between two looks for a kind that the API does not know, so that a CRD is picked up soon after it is installed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A watch that has held so long is none that breaks at once.
+const HELD: Duration = Duration::from_secs(10);
 /// A watch is begun anew that often; below the client's read timeout.
 const WATCH_SECONDS: u32 = 290;
 
@@ -37,26 +45,32 @@ pub(super) enum Trouble {
     Passing(String),
 }
 
-/// Follows `source` until nobody listens.
-pub(super) async fn follow(client: Client, source: Source, controllers: Arc<[Arc<str>]>, tell: mpsc::Sender<Told>) {
+/// Follows `source` until nobody listens; of kinds that matter by reference only, what is `wanted`. `controllers` are
+/// those whose parts of a status are ours.
+pub(super) async fn follow(
+    client: Client,
+    source: Source,
+    controllers: Arc<[Arc<str>]>,
+    wanted: Wanted,
+    tell: mpsc::Sender<Told>,
+) {
     let mut versions = source.kind.versions().iter().cycle();
     let mut unknown = 0;
     let mut pause = FIRST_PAUSE;
     while let Some(version) = versions.next() {
-        let config = Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
-        let trouble = if source.kind.is_by_reference() {
+        let is_by_reference = source.kind.is_by_reference();
+        let page = if is_by_reference { PAGE_OF_NAMES } else { PAGE };
+        let config = Config::default().page_size(page).timeout(WATCH_SECONDS);
+        let everything = |_: &Key| true;
+        let trouble = if is_by_reference {
             let names =
                 kube::runtime::watcher(source.api::<PartialObjectMeta<DynamicObject>>(client.clone(), version), config);
-            run(&source, names.map(|event| event.map(|event| map(event, seen_name(&source)))), &tell, &mut pause).await
+            let names = names.map(|event| event.map(|event| map(event, seen_name(&source))));
+            run(&source, names, |key| wanted.has(key), &tell, &mut pause).await
         } else {
             let objects = kube::runtime::watcher(source.api::<DynamicObject>(client.clone(), version), config);
-            run(
-                &source,
-                objects.map(|event| event.map(|event| map(event, seen_object(&source, &controllers)))),
-                &tell,
-                &mut pause,
-            )
-            .await
+            let objects = objects.map(|event| event.map(|event| map(event, seen_object(&source, &controllers))));
+            run(&source, objects, everything, &tell, &mut pause).await
         };
         match trouble {
             None => return,
@@ -86,15 +100,17 @@ pub(super) async fn follow(client: Client, source: Source, controllers: Arc<[Arc
     }
 }
 
-/// Passes events on until there is trouble; `None` when nobody listens.
+/// Passes events about what `matters` on until there is trouble; `None` when nobody listens.
 async fn run(
     source: &Source,
     events: impl Stream<Item = Result<Event<Seen>, watcher::Error>>,
+    matters: impl Fn(&Key) -> bool,
     tell: &mpsc::Sender<Told>,
     pause: &mut Duration,
 ) -> Option<Trouble> {
     let mut events = std::pin::pin!(events);
     let mut listed = Vec::new();
+    let mut since = None;
     loop {
         let told = match events.next().await {
             Some(Ok(Event::Init)) => {
@@ -102,17 +118,30 @@ async fn run(
                 continue;
             }
             Some(Ok(Event::InitApply(seen))) => {
-                listed.push(seen);
+                if matters(&seen.key) {
+                    listed.push(seen);
+                }
                 continue;
             }
             Some(Ok(Event::InitDone)) => {
-                *pause = FIRST_PAUSE;
+                since.get_or_insert_with(Instant::now);
                 Told::Listed(source.clone(), std::mem::take(&mut listed))
             }
+            Some(Ok(Event::Apply(seen) | Event::Delete(seen))) if !matters(&seen.key) => continue,
             Some(Ok(Event::Apply(seen))) => Told::Changed(source.clone(), seen),
             Some(Ok(Event::Delete(seen))) => Told::Gone(source.clone(), seen.key),
             Some(Err(error)) => match trouble(&error) {
-                Some(trouble) => return Some(trouble),
+                Some(trouble) => {
+                    // A list alone is no success: where no watch comes of it, it would be asked for without a pause.
+                    if since.is_some_and(|since| since.elapsed() > HELD) {
+                        *pause = FIRST_PAUSE;
+                    }
+                    return Some(match trouble {
+                        // Every API server has it; who says otherwise is none.
+                        Trouble::Unknown if source.is_built_in() => Trouble::Passing(error.to_string()),
+                        other => other,
+                    });
+                }
                 // The watcher lists anew by itself.
                 None => continue,
             },

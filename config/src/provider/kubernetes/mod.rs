@@ -33,6 +33,8 @@ pub use crate::kubernetes::status::Address;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The name of the Lease whose holder writes.
 const LEASE: &str = "postern";
+/// Between two looks whether what is on disk is current.
+const LOOK: Duration = Duration::from_secs(10);
 /// Changes that may wait to be collected.
 const WAITING: usize = 1024;
 
@@ -191,10 +193,12 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
     ) {
         let (tell, mut told) = mpsc::channel(WAITING);
         for source in resource::sources(&self.scope) {
-            tokio::spawn(follow::follow(self.client.clone(), source, controllers.clone(), tell.clone()));
+            let (controllers, wanted) = (controllers.clone(), self.fetches.wanted());
+            tokio::spawn(follow::follow(self.client.clone(), source, controllers, wanted, tell.clone()));
         }
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
+        let mut look = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
                 Some(first) = told.recv() => {
@@ -203,12 +207,15 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                         self.take(next);
                     }
                 }
-                Some(demand) = demanded.recv() => {
-                    self.fetches.demand(demand);
-                }
+                Some(demand) = demanded.recv() => self.demand(demand),
                 Some(shows) = shown.recv() => self.statuses.show(shows),
                 () = self.statuses.work() => {}
                 Some(fetched) = self.fetches.next() => self.collector.fetched(fetched),
+                _ = look.tick() => {
+                    if let Some(cache) = self.cache.as_mut().filter(|_| self.collector.is_current()) {
+                        cache.is_current(self.collector.known());
+                    }
+                }
                 () = &mut patience, if !self.collector.has_begun() => {
                     patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
                     self.begin_from_cache();
@@ -225,6 +232,18 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         self.statuses.told(&told);
         for key in self.collector.take(told) {
             self.fetches.refresh(&key);
+        }
+    }
+
+    fn demand(&mut self, demand: Demand) {
+        for key in demand.unwanted {
+            self.fetches.forget(&key);
+            self.collector.forget(&key);
+        }
+        for key in demand.wanted {
+            if let Some(waits) = self.collector.want(&key) {
+                self.fetches.want(key, waits);
+            }
         }
     }
 

@@ -51,6 +51,11 @@ impl Source {
         }
     }
 
+    /// Whether every API server has the kind.
+    pub(super) fn is_built_in(&self) -> bool {
+        matches!(self.kind.group(), "" | "networking.k8s.io" | "discovery.k8s.io")
+    }
+
     /// The path of the API in messages.
     pub(super) fn path(&self) -> String {
         let version = self.kind.versions().first().copied().unwrap_or_default();

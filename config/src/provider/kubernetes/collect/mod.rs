@@ -72,7 +72,6 @@ pub(super) struct Collector {
     fetch_problems: BTreeMap<Key, String>,
     records_changed: bool,
     noticed: Option<Instant>,
-    from_disk: HashSet<Key>,
 }
 
 #[derive(Debug, Default)]
@@ -81,13 +80,29 @@ struct State {
     settled: bool,
     /// Times in a row that the API did not know the kind.
     unknown: u32,
+    /// Times that we were refused since it was listed last.
+    refused: u32,
     trouble: Option<Trouble>,
+    /// What is there, by version; of kinds that matter by reference only, what was fetched.
     known: HashMap<Key, Arc<str>>,
+}
+
+impl State {
+    /// Why we may not follow it, once that is meant.
+    fn refusal(&self) -> Option<&str> {
+        match &self.trouble {
+            Some(Trouble::Forbidden(why)) if self.refused >= REFUSED_FOR_GOOD => Some(why),
+            _ => None,
+        }
+    }
 }
 
 /// A kind of which objects are at hand is believed to be gone when the API has not known it so many times in a row,
 /// five seconds apart: an API server that is starting does not know any CRD for a moment.
 const UNKNOWN_FOR_GOOD: u32 = 3;
+/// A kind is believed to be out of our reach when we were refused so many times, with growing pauses: an API server that
+/// is starting does not know anybody's rights for a moment.
+const REFUSED_FOR_GOOD: u32 = 5;
 
 impl Collector {
     /// Of these sources.
@@ -100,7 +115,6 @@ impl Collector {
             fetch_problems: BTreeMap::new(),
             records_changed: true,
             noticed: None,
-            from_disk: HashSet::new(),
         }
     }
 
@@ -112,6 +126,39 @@ impl Collector {
     /// How many kinds have not been listed.
     pub(super) fn waiting_for(&self) -> usize {
         self.sources.values().filter(|state| !state.settled).count()
+    }
+
+    /// Whether everything is as the API server has it, as far as we may know.
+    pub(super) fn is_current(&self) -> bool {
+        let current = |state: &State| state.settled && (state.trouble.is_none() || state.refusal().is_some());
+        self.begun && self.sources.values().all(current)
+    }
+
+    /// What is at hand of the API server.
+    pub(super) fn known(&self) -> impl Iterator<Item = &Key> {
+        self.sources.values().flat_map(|state| state.known.keys())
+    }
+
+    /// `key` is referred to: says whether it is to be fetched, and whether publishing waits for that.
+    pub(super) fn want(&mut self, key: &Key) -> Option<bool> {
+        let Some(source) = self.source_of(key) else {
+            self.set_problem(key, Some("kubernetes.namespaces does not name its namespace".to_owned()));
+            self.answered.push(key.clone());
+            return None;
+        };
+        // Without an API server there is what is on disk, and nothing to wait for.
+        let waits = self.sources.get(&source).is_none_or(|state| state.settled);
+        if !waits {
+            self.answered.push(key.clone());
+        }
+        Some(waits)
+    }
+
+    /// Nobody refers to `key` any more: nothing of it is kept.
+    pub(super) fn forget(&mut self, key: &Key) {
+        self.set_problem(key, None);
+        self.forget_version(key);
+        self.remove(key.clone());
     }
 
     /// Takes news; returns the keys whose content must be fetched anew if it is wanted.
@@ -140,23 +187,20 @@ impl Collector {
         self.noticed.get_or_insert_with(Instant::now);
         let Fetched { key, outcome, answers } = fetched;
         let problem = match outcome {
-            Ok(Some(content)) => {
-                self.put(key.clone(), content);
+            Ok(Some(seen)) => {
+                if let Some(source) = self.source_of(&key) {
+                    self.changed(&source, seen);
+                }
                 None
             }
             Ok(None) => {
+                self.forget_version(&key);
                 self.remove(key.clone());
                 None
             }
             Err(why) => Some(why),
         };
-        if self.fetch_problems.get(&key) != problem.as_ref() {
-            self.records_changed = true;
-            match problem {
-                Some(why) => drop(self.fetch_problems.insert(key.clone(), why)),
-                None => drop(self.fetch_problems.remove(&key)),
-            }
-        }
+        self.set_problem(&key, problem);
         if answers {
             self.answered.push(key);
         }
@@ -166,12 +210,13 @@ impl Collector {
     pub(super) fn begin_with(&mut self, kept: Vec<(Key, Content)>) {
         self.noticed.get_or_insert_with(Instant::now);
         for (key, content) in kept {
-            self.from_disk.insert(key.clone());
-            if !key.kind.is_by_reference() {
-                let source = self.source_of(&key);
-                if let Some(state) = source.and_then(|source| self.sources.get_mut(&source)) {
-                    state.known.insert(key.clone(), Arc::default());
-                }
+            let source = self.source_of(&key);
+            match source.and_then(|source| self.sources.get_mut(&source)) {
+                // Listed meanwhile: what is on disk is old.
+                Some(state) if state.settled => continue,
+                Some(state) => drop(state.known.insert(key.clone(), Arc::default())),
+                // Kept when other namespaces were read.
+                None => continue,
             }
             self.changes.insert(key, (content.change, None));
         }
@@ -225,9 +270,11 @@ impl Collector {
         }
         for key in before.into_keys().filter(|key| !present.contains(key)) {
             if key.kind.is_by_reference() {
-                stale.push(key.clone());
+                // It may have become wanted, and have been fetched, while the list was on its way.
+                stale.push(key);
+            } else {
+                self.remove(key);
             }
-            self.remove(key);
         }
         self.settle(source);
         stale
@@ -263,14 +310,15 @@ impl Collector {
 
     fn trouble(&mut self, source: &Source, trouble: Trouble) {
         let Some(state) = self.sources.get_mut(source) else { return };
-        // What we may not see does not keep the rest waiting.
-        state.settled |= matches!(trouble, Trouble::Forbidden(_));
-        let news = state.trouble.as_ref() != Some(&trouble);
-        if news {
+        let reported = state.refusal().map(str::to_owned);
+        if state.trouble.as_ref() != Some(&trouble) {
             tracing::warn!(kind = source.kind.as_str(), path = source.path(), ?trouble, "cannot be followed");
-            self.records_changed |= matches!(trouble, Trouble::Forbidden(_));
-            state.trouble = Some(trouble);
         }
+        state.refused += u32::from(matches!(trouble, Trouble::Forbidden(_)));
+        state.trouble = Some(trouble);
+        // What we may not see does not keep the rest waiting.
+        state.settled |= state.refusal().is_some();
+        self.records_changed |= state.refusal() != reported.as_deref();
     }
 
     /// The source is as the API server has it.
@@ -278,9 +326,9 @@ impl Collector {
         let Some(state) = self.sources.get_mut(source) else { return };
         state.settled = true;
         state.unknown = 0;
-        if state.trouble.take().is_some_and(|trouble| matches!(trouble, Trouble::Forbidden(_))) {
-            self.records_changed = true;
-        }
+        self.records_changed |= state.refusal().is_some();
+        state.refused = 0;
+        state.trouble = None;
     }
 
     fn put(&mut self, key: Key, content: Content) {
@@ -291,6 +339,23 @@ impl Collector {
         self.changes.insert(key.clone(), (Change::Remove(key), None));
     }
 
+    fn forget_version(&mut self, key: &Key) {
+        let source = self.source_of(key);
+        if let Some(state) = source.and_then(|source| self.sources.get_mut(&source)) {
+            state.known.remove(key);
+        }
+    }
+
+    fn set_problem(&mut self, key: &Key, problem: Option<String>) {
+        if self.fetch_problems.get(key) != problem.as_ref() {
+            self.records_changed = true;
+            match problem {
+                Some(why) => drop(self.fetch_problems.insert(key.clone(), why)),
+                None => drop(self.fetch_problems.remove(key)),
+            }
+        }
+    }
+
     fn source_of(&self, key: &Key) -> Option<Source> {
         let of = |namespace: Option<Arc<str>>| Source { kind: key.kind, namespace };
         [of(None), of(Some(key.namespace.clone()))].into_iter().find(|source| self.sources.contains_key(source))
@@ -299,7 +364,7 @@ impl Collector {
     fn records(&self) -> Records {
         let mut records = Records::default();
         for (source, state) in &self.sources {
-            let Some(Trouble::Forbidden(why)) = &state.trouble else { continue };
+            let Some(why) = state.refusal() else { continue };
             records.input.push(problem(
                 source.path(),
                 format!("may not be read, so its objects are not served: {why}: grant get, list and watch to the service account"),
@@ -364,3 +429,6 @@ pub(super) fn change(key: Key, value: Value) -> Change {
 fn refused(key: Key, reason: &'static str, message: String) -> Change {
     Change::Refused { key, origin: None, findings: vec![crate::report::Finding::refused("", reason, message)] }
 }
+
+#[cfg(test)]
+mod tests;
