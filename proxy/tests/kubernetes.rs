@@ -2,6 +2,8 @@
 
 #[path = "kubernetes/node.rs"]
 mod node;
+#[path = "kubernetes/status.rs"]
+mod status;
 mod support;
 #[path = "kubernetes/watch.rs"]
 mod watch;

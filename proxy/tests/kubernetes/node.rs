@@ -11,6 +11,8 @@ use std::{
 
 use serde_json::Value;
 
+/// Where status says that nodes are reached.
+pub(crate) const ADDRESS: &str = "192.0.2.7";
 /// For anything that is to come about.
 const DEADLINE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -30,7 +32,8 @@ impl Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
         command.args(["serve", "--kubernetes", "--bind", "127.0.0.1", "--admin", "127.0.0.1:0", "--workers", "1"]);
         command.args(["--map-port", "80=0", "--map-port", "443=0"]).env_clear().env("KUBECONFIG", kubeconfig);
-        command.env("POSTERN_KUBERNETES_CACHE", cache).env("HOME", directory.path());
+        command.env("POSTERN_KUBERNETES_CACHE", cache).env("POSTERN_KUBERNETES_ADDRESSES", ADDRESS);
+        command.env("HOME", directory.path());
         if !namespaces.is_empty() {
             command.env("POSTERN_KUBERNETES_NAMESPACES", namespaces);
         }
@@ -132,10 +135,17 @@ pub(crate) fn backend() -> SocketAddr {
     address
 }
 
-/// An address of this machine that an EndpointSlice may have, which excludes loopback. Nothing is sent.
+/// On a machine without a network the loopback interface gets this one (of those for documentation).
+const SPARE: &str = "198.51.100.77";
+
+/// An address of this machine that an EndpointSlice may have, which excludes loopback's own. Nothing is sent.
 fn own_address() -> Ipv4Addr {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
-    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).expect("a route to anywhere");
+    if socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9)).is_err() {
+        let added = Command::new("ip").args(["address", "replace", &format!("{SPARE}/32"), "dev", "lo"]).status();
+        assert!(added.is_ok_and(|status| status.success()), "no address but loopback's, and none can be added");
+        return SPARE.parse().expect("an address");
+    }
     match socket.local_addr().expect("bound").ip() {
         std::net::IpAddr::V4(address) => address,
         std::net::IpAddr::V6(address) => panic!("{address} for an IPv4 socket"),

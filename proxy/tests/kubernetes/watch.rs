@@ -7,7 +7,7 @@ use super::{
     support::control_plane::{Channel, ControlPlane},
 };
 
-const CLASSES: &str = "
+pub(crate) const CLASSES: &str = "
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
 metadata: {name: postern}
@@ -28,7 +28,7 @@ spec:
 ";
 
 /// A namespace with a Service that has a backend.
-fn shop(namespace: &str) -> String {
+pub(crate) fn shop(namespace: &str) -> String {
     let backend = backend();
     format!(
         "
@@ -54,7 +54,7 @@ ports: [{{name: http, port: {}}}]
 }
 
 /// An Ingress for one host, with a certificate if `secret` is not empty.
-fn ingress(namespace: &str, name: &str, secret: &str) -> String {
+pub(crate) fn ingress(namespace: &str, name: &str, secret: &str) -> String {
     let tls = if secret.is_empty() { "[]".to_owned() } else { format!("[{{secretName: {secret}}}]") };
     format!(
         "
