@@ -10,7 +10,10 @@ use std::{
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::CertificateDer;
 
-use crate::result::{Context, Error, Result};
+use crate::{
+    load::Trust,
+    result::{Context, Error, Result},
+};
 
 /// The host under load.
 pub(crate) const HOST: &str = "bench.example.com";
@@ -36,6 +39,11 @@ impl Identity {
         let names = ["example.com".to_owned(), "*.example.com".to_owned()];
         let certificate = CertificateParams::new(names).and_then(|params| params.self_signed(&key)).map_err(failed)?;
         Ok(Self { der: certificate.der().clone(), certificate_pem: certificate.pem(), key_pem: key.serialize_pem() })
+    }
+
+    /// That of a client who trusts it and nobody else.
+    pub(crate) fn trust(&self) -> Result<Trust> {
+        Trust::only(self.der.clone()).map_err(|error| Error::Unexpected(error.to_string()))
     }
 }
 

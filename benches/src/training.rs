@@ -65,7 +65,7 @@ pub(crate) fn run(postern: &Path) -> Result<()> {
         let postern = Postern::with(&setting, name, world)?;
         let manifests = postern.manifests().to_owned();
         let contender = postern.start()?;
-        let trust = Trust::only(identity.der.clone()).map_err(|error| Error::Unexpected(error.to_string()))?;
+        let trust = identity.trust()?;
         LESSONS.iter().try_for_each(|lesson| lesson.give(&contender, &trust))?;
         change_routes(&manifests, &contender)?;
         contender.terminate();
@@ -75,9 +75,8 @@ pub(crate) fn run(postern: &Path) -> Result<()> {
 
 impl Lesson {
     fn give(&self, contender: &Contender, trust: &Trust) -> Result<()> {
-        let is_plain = matches!(self.protocol, Protocol::H1 | Protocol::New);
         let load = Load {
-            target: if is_plain { contender.plain } else { contender.tls },
+            target: if self.protocol.is_tls() { contender.tls } else { contender.plain },
             host: HOST.to_owned(),
             path: self.path.to_owned(),
             upload: self.upload,

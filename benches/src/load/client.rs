@@ -24,6 +24,13 @@ pub(crate) enum Protocol {
     NewTls,
 }
 
+impl Protocol {
+    /// Whether it is spoken over TLS.
+    pub(crate) fn is_tls(self) -> bool {
+        !matches!(self, Self::H1 | Self::New)
+    }
+}
+
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {

@@ -174,7 +174,7 @@ impl Bench<'_> {
     }
 
     fn trust(&self) -> Result<Trust> {
-        Trust::only(self.identity.der.clone()).map_err(|error| Error::Unexpected(error.to_string()))
+        self.identity.trust()
     }
 
     fn rate(&self, own: f64) -> f64 {

@@ -69,7 +69,7 @@ fn run(bench: &Bench<'_>, work: &Work) -> Result<Value> {
 
 /// Starts all that can take part; one that cannot is named and left out, unless it is Postern.
 fn start(bench: &Bench<'_>, work: &Work) -> Result<Vec<Contender>> {
-    let is_tls = !matches!(work.protocol, Protocol::H1 | Protocol::New);
+    let is_tls = work.protocol.is_tls();
     let mut contenders = Vec::new();
     let asked = &bench.options.contenders;
     let takes_part = |kind: &Kind| (asked.is_empty() || asked.contains(kind)) && (!is_tls || kind.has_tls());
@@ -84,7 +84,7 @@ fn start(bench: &Bench<'_>, work: &Work) -> Result<Vec<Contender>> {
 }
 
 fn load(bench: &Bench<'_>, work: &Work, contender: &Contender) -> Result<Load> {
-    let is_tls = !matches!(work.protocol, Protocol::H1 | Protocol::New);
+    let is_tls = work.protocol.is_tls();
     Ok(Load {
         target: if is_tls { contender.tls } else { contender.plain },
         host: HOST.to_owned(),

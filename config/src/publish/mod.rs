@@ -255,7 +255,12 @@ impl Loop {
             return false;
         }
         let touched = std::mem::take(&mut later.touched);
-        let mut completed = self.pipeline.complete(later);
+        let completed = self.pipeline.complete(later);
+        self.tell(completed, touched)
+    }
+
+    /// Logs and publishes what is complete, with what the cluster is to be shown. Says whether anybody listens.
+    fn tell(&mut self, mut completed: Published, touched: BTreeSet<Key>) -> bool {
         completed.shows = self.shows(touched, &completed.report);
         log::difference(&self.logged, &completed.report);
         self.logged.clone_from(&completed.report);
@@ -322,18 +327,17 @@ impl Loop {
 
     fn judge(&mut self, batches: &Receiver<Batch>) -> bool {
         let mut judged = self.pipeline.judge((self.clock)());
+        let mut touched = BTreeSet::new();
         if !self.pipeline.demand.is_empty() {
             let mut later = Later::default();
             self.meet_demand(&mut judged, &mut later, batches, ANSWER);
+            touched = std::mem::take(&mut later.touched);
             judged.merge(self.pipeline.complete(later));
         }
-        judged.shows = self.shows(BTreeSet::new(), &judged.report);
-        if judged.changed.is_empty() && judged.report.objects == self.logged.objects {
+        if touched.is_empty() && judged.changed.is_empty() && judged.report.objects == self.logged.objects {
             return !self.outputs.is_closed();
         }
-        log::difference(&self.logged, &judged.report);
-        self.logged.clone_from(&judged.report);
-        self.outputs.blocking_send(judged).is_ok()
+        self.tell(judged, touched)
     }
 }
 

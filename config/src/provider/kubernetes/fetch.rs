@@ -7,9 +7,9 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use kube::{Api, Client, Error as ClientError, api::DynamicObject};
+use kube::{Client, Error as ClientError};
 
-use super::{collect::Seen, follow::chain, resource::api_resource};
+use super::{collect::Seen, follow::chain, resource::api_of};
 use crate::kubernetes::store::Key;
 
 /// What is fetched has no status of ours, whoever the controllers are.
@@ -133,8 +133,7 @@ impl Fetches {
 
 /// Asks until there is an answer.
 async fn fetch(client: Client, key: Key, answers: bool) -> Fetched {
-    let version = key.kind.versions().first().copied().unwrap_or_default();
-    let api: Api<DynamicObject> = Api::namespaced_with(client, &key.namespace, &api_resource(key.kind, version));
+    let api = api_of(client, &key);
     let mut pause = FIRST_PAUSE;
     let mut refusals = 0;
     let outcome = loop {

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{
     collect::{Seen, Told},
     fetch::Wanted,
-    resource::Source,
+    resource::{Source, key_of},
 };
 use crate::kubernetes::store::Key;
 
@@ -206,9 +206,7 @@ fn seen_object(source: &Source, controllers: &[Arc<str>]) -> impl FnMut(DynamicO
 fn seen_name(source: &Source) -> impl FnMut(PartialObjectMeta<DynamicObject>) -> Seen {
     let kind = source.kind;
     move |object| {
-        let metadata = object.metadata;
-        let namespace = if kind.is_namespaced() { metadata.namespace.unwrap_or_default() } else { String::new() };
-        let key = Key { kind, namespace: namespace.into(), name: metadata.name.unwrap_or_default().into() };
-        Seen { key, version: metadata.resource_version.unwrap_or_default().into(), content: None, status: None }
+        let key = key_of(kind, &object.metadata);
+        Seen { key, version: object.metadata.resource_version.unwrap_or_default().into(), content: None, status: None }
     }
 }

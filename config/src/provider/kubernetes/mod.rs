@@ -25,7 +25,7 @@ use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 use kube::Client;
 use tokio::sync::{mpsc, oneshot};
 
-use self::{cache::Cache, collect::Collector, fetch::Fetches, status::Statuses};
+use self::{cache::Cache, collect::Collector, fetch::Fetches, resource::Source, status::Statuses};
 use super::{Batch, Demand, Show};
 pub use crate::kubernetes::status::Address;
 
@@ -169,7 +169,7 @@ fn host_name() -> String {
 
 struct Watch<S> {
     client: Client,
-    scope: Scope,
+    sources: Vec<Source>,
     collector: Collector,
     fetches: Fetches,
     statuses: Statuses,
@@ -182,7 +182,9 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         let statuses = Statuses::new(client.clone(), lease);
         let cache = scope.cache.as_ref().and_then(|folder| Cache::open(folder, scope.cache_max_age));
         let fetches = Fetches::new(client.clone());
-        Self { collector: Collector::new(resource::sources(&scope)), fetches, statuses, cache, client, scope, sink }
+        let sources = resource::sources(&scope);
+        let collector = Collector::new(sources.clone());
+        Self { client, sources, collector, fetches, statuses, cache, sink }
     }
 
     async fn run(
@@ -192,7 +194,7 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         mut shown: mpsc::UnboundedReceiver<Vec<Show>>,
     ) {
         let (tell, mut told) = mpsc::channel(WAITING);
-        for source in resource::sources(&self.scope) {
+        for source in std::mem::take(&mut self.sources) {
             let (controllers, wanted) = (controllers.clone(), self.fetches.wanted());
             tokio::spawn(follow::follow(self.client.clone(), source, controllers, wanted, tell.clone()));
         }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, GroupVersionKind},
-    core::DynamicResourceScope,
+    api::{ApiResource, DynamicObject, GroupVersionKind},
+    core::{DynamicResourceScope, ObjectMeta},
 };
 
 use super::Scope;
-use crate::kubernetes::object::Kind;
+use crate::kubernetes::{object::Kind, store::Key};
 
 /// One list and watch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -34,8 +34,30 @@ pub(super) fn sources(scope: &Scope) -> Vec<Source> {
 }
 
 /// How the API names `kind` in `version`.
-pub(super) fn api_resource(kind: Kind, version: &str) -> ApiResource {
+fn api_resource(kind: Kind, version: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(kind.group(), version, kind.as_str()))
+}
+
+/// How the API names `kind` in the version that we prefer.
+pub(super) fn preferred(kind: Kind) -> ApiResource {
+    api_resource(kind, kind.versions().first().copied().unwrap_or_default())
+}
+
+/// Access to the object with `key`, among others of its kind.
+pub(super) fn api_of(client: Client, key: &Key) -> Api<DynamicObject> {
+    let resource = preferred(key.kind);
+    if key.kind.is_namespaced() {
+        Api::namespaced_with(client, &key.namespace, &resource)
+    } else {
+        Api::all_with(client, &resource)
+    }
+}
+
+/// The key of an object of `kind` with this metadata.
+pub(super) fn key_of(kind: Kind, metadata: &ObjectMeta) -> Key {
+    let namespace = metadata.namespace.as_deref().filter(|_| kind.is_namespaced());
+    let name = metadata.name.as_deref();
+    Key { kind, namespace: namespace.unwrap_or_default().into(), name: name.unwrap_or_default().into() }
 }
 
 impl Source {
@@ -58,10 +80,9 @@ impl Source {
 
     /// The path of the API in messages.
     pub(super) fn path(&self) -> String {
-        let version = self.kind.versions().first().copied().unwrap_or_default();
-        let resource = api_resource(self.kind, version);
+        let resource = preferred(self.kind);
         let root = if resource.group.is_empty() { "/api".to_owned() } else { format!("/apis/{}", resource.group) };
         let namespace = self.namespace.as_ref().map(|name| format!("/namespaces/{name}")).unwrap_or_default();
-        format!("{root}/{version}{namespace}/{}", resource.plural)
+        format!("{root}/{}{namespace}/{}", resource.version, resource.plural)
     }
 }

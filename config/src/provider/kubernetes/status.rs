@@ -8,10 +8,7 @@ use std::{
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
-use kube::{
-    Api, Client, Error as ClientError,
-    api::{DynamicObject, PostParams},
-};
+use kube::{Client, Error as ClientError, api::PostParams};
 use serde_json::Value;
 use tokio::{
     sync::watch,
@@ -22,7 +19,7 @@ use super::{
     collect::{Seen, Told},
     follow::chain,
     lease::Term,
-    resource::api_resource,
+    resource::api_of,
 };
 use crate::{
     kubernetes::{
@@ -54,6 +51,8 @@ struct Entry {
     /// Fingerprint of our part of what the cluster shows.
     seen: Option<u128>,
     desired: Option<Desired>,
+    /// The fingerprint of `desired`.
+    wanted: Option<u128>,
     queued: bool,
     /// Writes in a row that did not settle it.
     attempts: u32,
@@ -71,7 +70,7 @@ enum Written {
 
 impl Entry {
     fn is_settled(&self) -> bool {
-        self.desired.as_ref().is_none_or(|desired| self.seen == Some(desired.fingerprint()))
+        self.wanted.is_none() || self.wanted == self.seen
     }
 
     fn due(&self) -> Option<Instant> {
@@ -89,14 +88,13 @@ impl Statuses {
     /// What should be shown from now on.
     pub(super) fn show(&mut self, shown: Vec<Show>) {
         for Show { key, desired } in shown {
-            let Some(desired) = desired else {
-                // What it shows is left to whoever has it now.
-                self.entries.entry(key).and_modify(|entry| entry.desired = None);
+            if desired.is_none() && !self.entries.contains_key(&key) {
                 continue;
-            };
-            let desired = Some(desired);
+            }
             let entry = self.entries.entry(key.clone()).or_default();
             if entry.desired != desired {
+                entry.wanted = desired.as_ref().map(Desired::fingerprint);
+                // Without one, what it shows is left to whoever has it now.
                 entry.desired = desired;
                 entry.attempts = 0;
             }
@@ -158,7 +156,6 @@ impl Statuses {
             if entry.is_settled() {
                 continue;
             }
-            let Some(desired) = entry.desired.clone() else { continue };
             if let Some(due) = entry.due().filter(|due| *due > now) {
                 wake = wake.min(due);
                 entry.queued = true;
@@ -170,6 +167,7 @@ impl Statuses {
             }
             entry.last = Some(now);
             entry.attempts = entry.attempts.saturating_add(1);
+            let Some(desired) = entry.desired.clone() else { continue };
             let client = self.client.clone();
             self.under_way.push(Box::pin(async move {
                 let outcome = write(client, &key, &desired).await.map_err(|error| chain(&error));
@@ -218,12 +216,7 @@ impl Statuses {
 
 /// Reads the object anew and writes its status if it does not show `desired`; a change in between is a conflict.
 async fn write(client: Client, key: &Key, desired: &Desired) -> Result<Written, ClientError> {
-    let version = key.kind.versions().first().copied().unwrap_or_default();
-    let resource = api_resource(key.kind, version);
-    let api: Api<DynamicObject> = match key.kind.is_namespaced() {
-        true => Api::namespaced_with(client, &key.namespace, &resource),
-        false => Api::all_with(client, &resource),
-    };
+    let api = api_of(client, key);
     let Some(mut object) = api.get_opt(&key.name).await? else { return Ok(Written::Nothing) };
     let current = object.data.get("status").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     let Some(status) = merge(&current, desired, Timestamp::now()) else { return Ok(Written::Nothing) };

@@ -4,13 +4,17 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, TypeMeta};
 use serde_json::Value;
 
-use super::{fetch::Fetched, follow::Trouble, resource::Source};
+use super::{
+    fetch::Fetched,
+    follow::Trouble,
+    resource::{Source, key_of, preferred},
+};
 use crate::{
     kubernetes::{
         document::{self, Entry},
@@ -174,7 +178,10 @@ impl Collector {
                 self.remove(key.clone());
                 Vec::from_iter(key.kind.is_by_reference().then_some(key))
             }
-            Told::Unknown(source) => self.unknown(&source),
+            Told::Unknown(source) => {
+                self.unknown(&source);
+                Vec::new()
+            }
             Told::Trouble(source, trouble) => {
                 self.trouble(&source, trouble);
                 Vec::new()
@@ -247,13 +254,15 @@ impl Collector {
         batch.documents = batch.changes.len();
         batch.answered = std::mem::take(&mut self.answered);
         batch.records = std::mem::take(&mut self.records_changed).then(|| self.records());
-        batch.took = Duration::ZERO;
         Some((batch, writes))
     }
 
     fn listed(&mut self, source: &Source, seen: Vec<Seen>) -> Vec<Key> {
         let before = match self.sources.get_mut(source) {
-            Some(state) => std::mem::take(&mut state.known),
+            Some(state) => {
+                state.unknown = 0;
+                std::mem::take(&mut state.known)
+            }
             None => return Vec::new(),
         };
         let mut stale = Vec::new();
@@ -292,20 +301,15 @@ impl Collector {
         }
     }
 
-    fn unknown(&mut self, source: &Source) -> Vec<Key> {
-        let Some(state) = self.sources.get_mut(source) else { return Vec::new() };
+    fn unknown(&mut self, source: &Source) {
+        let Some(state) = self.sources.get_mut(source) else { return };
         state.unknown += 1;
         if !state.known.is_empty() && state.unknown < UNKNOWN_FOR_GOOD {
-            return Vec::new();
+            return;
         }
-        let gone: Vec<Key> = std::mem::take(&mut state.known).into_keys().collect();
-        gone.into_iter().for_each(|key| self.remove(key));
-        let unknown = self.sources.get(source).map_or(0, |state| state.unknown);
+        let gone = std::mem::take(&mut state.known);
+        gone.into_keys().for_each(|key| self.remove(key));
         self.settle(source);
-        if let Some(state) = self.sources.get_mut(source) {
-            state.unknown = unknown;
-        }
-        Vec::new()
     }
 
     fn trouble(&mut self, source: &Source, trouble: Trouble) {
@@ -325,7 +329,6 @@ impl Collector {
     fn settle(&mut self, source: &Source) {
         let Some(state) = self.sources.get_mut(source) else { return };
         state.settled = true;
-        state.unknown = 0;
         self.records_changed |= state.refusal().is_some();
         state.refused = 0;
         state.trouble = None;
@@ -397,10 +400,8 @@ impl Seen {
 }
 
 /// What `object` of `kind` says, and whose it is.
-pub(super) fn content(kind: Kind, mut object: DynamicObject) -> (Key, Content) {
-    let namespace =
-        if kind.is_namespaced() { object.metadata.namespace.clone().unwrap_or_default() } else { String::new() };
-    let key = Key { kind, namespace: namespace.into(), name: object.metadata.name.clone().unwrap_or_default().into() };
+fn content(kind: Kind, mut object: DynamicObject) -> (Key, Content) {
+    let key = key_of(kind, &object.metadata);
     object.metadata.managed_fields = None;
     if let Value::Object(fields) = &mut object.data {
         fields.remove("status");
@@ -408,9 +409,7 @@ pub(super) fn content(kind: Kind, mut object: DynamicObject) -> (Key, Content) {
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
-    let api_version =
-        super::resource::api_resource(kind, kind.versions().first().copied().unwrap_or_default()).api_version;
-    object.types = Some(kube::api::TypeMeta { api_version, kind: kind.as_str().to_owned() });
+    object.types = Some(TypeMeta { api_version: preferred(kind).api_version, kind: kind.as_str().to_owned() });
     let value = serde_json::to_value(&object).unwrap_or_default();
     let kept = value.to_string().into();
     (key.clone(), Content { change: change(key, value), kept })
