@@ -5,6 +5,8 @@ mod node;
 #[path = "kubernetes/status.rs"]
 mod status;
 mod support;
+#[path = "kubernetes/takeover.rs"]
+mod takeover;
 #[path = "kubernetes/watch.rs"]
 mod watch;
 

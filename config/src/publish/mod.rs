@@ -19,7 +19,7 @@ use std::{
 
 use imbl::ordmap::DiffItem;
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use self::lines::Lines;
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     provider::{
         Batch, Demand, Records, Show,
         file::{self, DirectoryError, FileProvider},
-        kubernetes::{self, Address, ClusterError, Scope},
+        kubernetes::{self, Address, ClusterError, Scope, takeover::Takeover},
     },
     report::{Origin, Report},
     snapshot::Snapshot,
@@ -132,6 +132,7 @@ pub fn load_once(directory: &Path, settings: Settings) -> Result<Published, Dire
 pub struct Publisher {
     outputs: mpsc::Receiver<Published>,
     shows: Option<mpsc::UnboundedSender<Vec<Show>>>,
+    takeover: watch::Receiver<Option<Arc<Takeover>>>,
     _files: Option<file::Watching>,
 }
 
@@ -143,6 +144,11 @@ impl Publisher {
             next.merge(later);
         }
         Some(next)
+    }
+
+    /// What is done beside other products, once that is decided: before the first output.
+    pub fn takeover(&self) -> watch::Receiver<Option<Arc<Takeover>>> {
+        self.takeover.clone()
     }
 
     /// Shows the cluster what was published, which is in force now.
@@ -169,27 +175,53 @@ pub fn start(
     let publishing = Loop { pipeline, outputs, clock, logged: published.report.clone(), cluster: None };
     let spawned = thread::Builder::new().name("publish".into()).spawn(move || publishing.run(&batches));
     spawned.map_err(|source| DirectoryError::Unreadable { path: directory.to_path_buf(), source })?;
-    Ok((published, Publisher { outputs: receiver, shows: None, _files: Some(watching) }))
+    let takeover = watch::Sender::new(Some(Arc::new(Takeover::of_files()))).subscribe();
+    Ok((published, Publisher { outputs: receiver, shows: None, takeover, _files: Some(watching) }))
 }
 
 /// Compiles what a cluster holds, and publishes again whenever it changes or, by `clock`, a certificate's time comes.
-/// The first output comes when everything has been listed and what it refers to has been fetched.
+/// The first output comes when it is decided what is done beside other products, everything has been listed, and what
+/// it refers to has been fetched.
 pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp) -> Result<Publisher, ClusterError> {
     let (send, batches) = channel();
+    let (decide, decisions) = channel();
     let addresses = scope.writing.as_ref().map(|writing| writing.addresses.clone());
-    let watching = kubernetes::watch(scope, &settings.gateway_controllers, move |batch| send.send(batch).is_ok())?;
+    let decided = move |takeover| drop(decide.send(takeover));
+    let watching = kubernetes::watch(scope, settings.clone(), decided, move |batch| send.send(batch).is_ok())?;
     let shows = Some(watching.shows());
     let (outputs, receiver) = mpsc::channel(WAITING);
-    let pipeline = Pipeline::new(settings);
-    let cluster = Some(Cluster { watching, addresses });
-    let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster };
+    let (tell, takeover) = watch::channel(None);
     let run = move || {
+        let Some(decided) = until(&decisions, &outputs) else { return };
+        let pipeline = Pipeline::new(decided.apply(settings));
+        let cluster = Some(Cluster { watching, addresses: addresses.map(|set| reached(set, &decided)) });
+        tell.send_replace(Some(Arc::new(decided)));
+        let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster };
         if publishing.begin(&batches) {
             publishing.run(&batches);
         }
     };
     thread::Builder::new().name("publish".into()).spawn(run)?;
-    Ok(Publisher { outputs: receiver, shows, _files: None })
+    Ok(Publisher { outputs: receiver, shows, takeover, _files: None })
+}
+
+/// The first of `messages`; `None` when nobody listens to `outputs` any more, or none will come.
+fn until<T>(messages: &Receiver<T>, outputs: &mpsc::Sender<Published>) -> Option<T> {
+    loop {
+        match messages.recv_timeout(JUDGE_EVERY) {
+            Ok(message) => return Some(message),
+            Err(RecvTimeoutError::Timeout) if !outputs.is_closed() => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// What status says of where things are reached: what the operator says, else where the adopted Service is.
+fn reached(set: Vec<Address>, takeover: &Takeover) -> Vec<Address> {
+    match takeover.service() {
+        Some(service) if set.is_empty() => service.addresses.clone(),
+        _ => set,
+    }
 }
 
 struct Loop {
@@ -229,13 +261,8 @@ impl Loop {
 
     /// Publishes the first batch, however long what it refers to takes. Says whether anybody listens.
     fn begin(&mut self, batches: &Receiver<Batch>) -> bool {
-        loop {
-            match batches.recv_timeout(JUDGE_EVERY) {
-                Ok(batch) => return self.publish_within(batch, batches, Duration::MAX),
-                Err(RecvTimeoutError::Timeout) if !self.outputs.is_closed() => {}
-                Err(_) => return false,
-            }
-        }
+        let Some(first) = until(batches, &self.outputs) else { return false };
+        self.publish_within(first, batches, Duration::MAX)
     }
 
     fn publish(&mut self, batch: Batch, waiting: &Receiver<Batch>) -> bool {

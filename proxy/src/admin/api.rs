@@ -18,6 +18,7 @@ use crate::{
         listener, object,
         overview::Overview,
         rule::{self, Looker, RuleView},
+        takeover,
     },
 };
 
@@ -66,6 +67,10 @@ const ENDPOINTS: &[Endpoint] = &[
     get("/api/v1/certificates", |state, _, _| json(&certificate::certificates(&state.shared.plan.load().snapshot))),
     get("/api/v1/middlewares", |state, _, _| json(&middlewares(state))),
     get("/api/v1/explain", explain),
+    get("/api/v1/takeover", |state, _, _| match state.takeover() {
+        Some(decided) => json(&takeover::of(&decided, &state.report.load())),
+        None => error(StatusCode::SERVICE_UNAVAILABLE, "it is not decided yet: the API server does not answer"),
+    }),
     post("/api/v1/drain", |state, _, _| {
         state.drain.notify_one();
         json_with(StatusCode::ACCEPTED, &Done { done: "draining" })
@@ -78,7 +83,7 @@ const ROOT: &str = "Postern is running. The dashboard comes with a later version
     /healthz  /readyz  /metrics\n\
     /api/v1/overview   /api/v1/objects   /api/v1/problems      /api/v1/listeners\n\
     /api/v1/routes     /api/v1/clusters  /api/v1/certificates  /api/v1/middlewares\n\
-    /api/v1/explain?url=http://host/path  /api/v1/version\n";
+    /api/v1/explain?url=http://host/path  /api/v1/takeover  /api/v1/version\n";
 
 /// Answers a request that may be made.
 pub(super) fn answer(method: &Method, uri: &Uri, headers: &HeaderMap, state: &State) -> Answer {

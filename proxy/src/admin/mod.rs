@@ -13,8 +13,8 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use postern_config::report::Report;
-use tokio::sync::Notify;
+use postern_config::{provider::kubernetes::takeover::Takeover, report::Report};
+use tokio::sync::{Notify, watch};
 
 pub use server::serve;
 
@@ -28,6 +28,8 @@ pub struct State {
     pub report: ArcSwap<Report>,
     /// What is bound.
     pub listeners: Arc<ArcSwap<Status>>,
+    /// What is done beside other products, once that is decided.
+    pub takeover: watch::Receiver<Option<Arc<Takeover>>>,
     /// Changes the log level.
     pub log_level: LevelControl,
     /// When the process was started.
@@ -41,11 +43,17 @@ pub struct State {
 
 impl State {
     /// A node that serves nothing yet.
-    pub fn new(shared: Arc<Shared>, listeners: Arc<ArcSwap<Status>>, log_level: LevelControl) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        listeners: Arc<ArcSwap<Status>>,
+        takeover: watch::Receiver<Option<Arc<Takeover>>>,
+        log_level: LevelControl,
+    ) -> Self {
         Self {
             shared,
             report: ArcSwap::default(),
             listeners,
+            takeover,
             log_level,
             started: Timestamp::now(),
             drain: Notify::new(),
@@ -60,6 +68,19 @@ impl State {
         self.programmed.store(true, Relaxed);
     }
 
+    /// Whether this node serves, rather than observe what another edge does, once that is decided. `false` too where it
+    /// never is: nobody follows objects then.
+    pub async fn serves(&self) -> bool {
+        let mut takeover = self.takeover.clone();
+        let decided = takeover.wait_for(Option::is_some).await;
+        decided.is_ok_and(|decided| decided.as_ref().is_some_and(|takeover| !takeover.decision.observes()))
+    }
+
+    /// What is done beside other products; `None`: not decided yet.
+    pub fn takeover(&self) -> Option<Arc<Takeover>> {
+        self.takeover.borrow().clone()
+    }
+
     /// The node is on its way out: no longer ready, whatever else holds.
     pub fn set_draining(&self) {
         self.draining.store(true, Relaxed);
@@ -71,9 +92,11 @@ impl State {
     }
 
     /// Whether traffic may come: the objects listed at start are programmed and their listeners bound. What goes wrong
-    /// later costs only itself, so it does not take the node out of service.
+    /// later costs only itself, so it does not take the node out of service. A node that merely observes is ready when it
+    /// can say what it would serve, so that it can be rolled out; one that was asked to own and may not never is, so that a
+    /// rolling update stops before it takes away the edge of the next node.
     pub fn is_ready(&self) -> bool {
-        if self.is_draining() {
+        if self.is_draining() || !self.refusals().is_empty() {
             return false;
         }
         let ready = self.was_ready.load(Relaxed) || self.first_ready();
@@ -88,13 +111,28 @@ impl State {
         let bound = |key| status.bound.iter().any(|(bound, _)| bound == key);
         self.programmed.load(Relaxed)
             && status.problems.is_empty()
-            && self.shared.plan.load().snapshot.listeners.keys().all(bound)
+            && (self.shared.observing.load(Relaxed) || self.shared.plan.load().snapshot.listeners.keys().all(bound))
+    }
+
+    /// Why what was asked to be owned is not.
+    fn refusals(&self) -> Vec<String> {
+        let takeover = self.takeover();
+        takeover.iter().flat_map(|takeover| takeover.decision.refusals()).map(|ruling| ruling.why.clone()).collect()
     }
 
     /// Why the node is not ready, in one line.
     pub fn not_ready_because(&self) -> String {
         if self.is_draining() {
             return "draining".to_owned();
+        }
+        let refusals = self.refusals();
+        if !refusals.is_empty() {
+            return refusals.join("; ");
+        }
+        if self.takeover().is_none() {
+            return "the objects listed at start are not programmed yet: the API server does not answer, and nothing says \
+                    whether another edge runs"
+                .to_owned();
         }
         if !self.programmed.load(Relaxed) {
             return "the objects listed at start are not programmed yet".to_owned();

@@ -1,6 +1,9 @@
 //! What is published → plan, swapped once for all workers; and what metrics and the admin server are told about it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
 
 use jiff::Timestamp;
 use postern_config::publish::{Published, Publisher};
@@ -23,6 +26,9 @@ impl Pipeline {
 
     /// Applies until publishing ends, which only an error makes it.
     pub(super) async fn run(&self, publisher: &mut Publisher) {
+        // Before there is a plan whose sockets could be bound.
+        let serves = self.state.serves().await;
+        self.state.shared.observing.store(!serves, Relaxed);
         while let Some(published) = publisher.next().await {
             self.apply(&published);
             publisher.show(published.shows);

@@ -1,6 +1,16 @@
 //! A running node: built, then run until it is told to stop. Tests start the same.
 
-use std::{fmt, future::Future, io, net::SocketAddr, path::PathBuf, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Request, Response};
@@ -128,7 +138,7 @@ impl App {
         let shared = Arc::new(shared(settings, &offload));
         let workers = Workers::start(&shared, queues)?;
         let mut listeners = Listeners::new(shared.clone(), workers.handles(), exchange::serve)?;
-        let state = Arc::new(State::new(shared, listeners.status(), log_level));
+        let state = Arc::new(State::new(shared, listeners.status(), publisher.takeover(), log_level));
         let (announce, plans) = watch::channel(0);
         let pipeline = Pipeline::new(state.clone(), announce);
         if let Some(first) = first {
@@ -160,7 +170,14 @@ impl App {
         if let Some((listener, _)) = admin {
             tasks.spawn(admin::serve(listener, state.clone()));
         }
-        tasks.spawn(health::active::run(state.shared.clone()));
+        tasks.spawn({
+            let state = state.clone();
+            async move {
+                if state.serves().await {
+                    health::active::run(state.shared.clone()).await;
+                }
+            }
+        });
         tasks.spawn(signal::reopen(self.access_log.as_ref().map(access_log::Writer::reopener)));
         tokio::select! {
             () = stop => {}
@@ -266,6 +283,7 @@ fn shared(settings: Settings, offload: &Offload) -> Shared {
         live: Live { upstream, ..Live::default() },
         metrics,
         offload: offload.handle(),
+        observing: AtomicBool::new(false),
         settings: Arc::new(settings),
     }
 }

@@ -18,7 +18,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -253,6 +253,9 @@ impl<F> std::fmt::Debug for Listeners<F> {
 
 /// Every socket that the plan asks for, on every address that it is to be bound on.
 fn wanted(shared: &Shared) -> Vec<(SocketKey, SocketAddr)> {
+    if shared.observing.load(Relaxed) {
+        return Vec::new();
+    }
     let plan = shared.plan.load();
     let settings = &shared.settings;
     let mut wanted: Vec<_> = plan

@@ -1,6 +1,10 @@
 //! Exchanges without a connection, middlewares from what users write, and a worker to run them on.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
@@ -150,6 +154,7 @@ pub(super) fn worker() -> Rc<Worker> {
         live: plan::Live::default(),
         metrics: Arc::new(Metrics::new(1)),
         offload: tokio::runtime::Handle::current(),
+        observing: AtomicBool::new(false),
     };
     Rc::new(Worker::new(0, Arc::new(shared), access_log::Queue::default()))
 }

@@ -5,7 +5,10 @@
 
 use std::{net::SocketAddr, ops::RangeInclusive, sync::Arc, time::Duration};
 
-use postern_config::snapshot::{SocketKey, Transport};
+use postern_config::{
+    kubernetes::takeover::{Product, Wish},
+    snapshot::{SocketKey, Transport},
+};
 
 use super::{
     AdminHosts, EntryPoint, LogFormat, Settings,
@@ -110,6 +113,33 @@ keys! {
             }
             Ok(())
         };
+    "takeover.traefik" ("auto, observe or own", "auto")
+        "What Postern is to Traefik: `own` serves in its place, `observe` binds and writes nothing and reports, `auto` owns where it does not run at start." =>
+        |s, v| wish(s, v, Product::Traefik);
+    "takeover.ingressNginx" ("auto, observe or own", "auto")
+        "The same for ingress-nginx." =>
+        |s, v| wish(s, v, Product::IngressNginx);
+    "takeover.kgateway" ("auto, observe or own", "auto")
+        "The same for kgateway." =>
+        |s, v| wish(s, v, Product::Kgateway);
+    "takeover.envoyGateway" ("auto, observe or own", "auto")
+        "The same for Envoy Gateway." =>
+        |s, v| wish(s, v, Product::EnvoyGateway);
+    "takeover.metallb" ("auto or observe", "auto")
+        "MetalLB is found and reported; to own what it does is not carried yet." =>
+        |s, v| wish(s, v, Product::Metallb);
+    "takeover.certManager" ("auto or observe", "auto")
+        "The same for cert-manager." =>
+        |s, v| wish(s, v, Product::CertManager);
+    "takeover.externalDns" ("auto or observe", "auto")
+        "The same for external-dns." =>
+        |s, v| wish(s, v, Product::ExternalDns);
+    "takeover.force" ("true or false", "false")
+        "Own although the other's pods run." =>
+        |s, v| { s.cluster.scope.takeover.force = v.flag()?; Ok(()) };
+    "takeover.service" ("namespace/name, or none", "none")
+        "The LoadBalancer Service whose addresses and ports Postern adopts, where it is not the only one of a product that is owned." =>
+        |s, v| { s.cluster.scope.takeover.service = namespaced(v)?; Ok(()) };
     "bind" ("list of addresses", "0.0.0.0")
         "Addresses that listeners without an address of their own bind." =>
         |s, v| {
@@ -296,6 +326,32 @@ keys! {
     "log.format" ("text or json", "text")
         "How the program's own log is written, on standard error." =>
         |s, v| { s.log.format = v.word(&[("text", LogFormat::Text), ("json", LogFormat::Json)])?; Ok(()) };
+}
+
+fn wish(settings: &mut Settings, value: &Value, product: Product) -> Result<(), Refused> {
+    let wish = value.word(&Wish::WORDS)?;
+    if wish == Wish::Own && !product.is_edge() {
+        return Err(format!("to own what {} does is not carried yet", product.name()).into());
+    }
+    let products = &mut settings.cluster.scope.takeover.products;
+    match wish {
+        Wish::Auto => drop(products.remove(&product)),
+        asked => drop(products.insert(product, asked)),
+    }
+    Ok(())
+}
+
+/// `namespace/name`.
+fn namespaced(value: &Value) -> Result<Option<(String, String)>, Refused> {
+    match value.text()? {
+        "none" => Ok(None),
+        text => match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Some((namespace.to_owned(), name.to_owned())))
+            }
+            _ => Err(format!("{text:?} is not namespace/name").into()),
+        },
+    }
 }
 
 fn shape(settings: &mut Settings) -> &mut Shape {

@@ -239,6 +239,7 @@ impl Default for Cluster {
             cache: Some("/var/lib/postern/objects".into()),
             cache_max_age: Duration::from_secs(7 * 24 * 3600),
             writing: Some(Writing::default()),
+            ..Scope::default()
         };
         Self { watch: false, scope }
     }

@@ -7,3 +7,4 @@ pub mod listener;
 pub mod object;
 pub mod overview;
 pub mod rule;
+pub mod takeover;

@@ -4,7 +4,11 @@
 
 mod threads;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -32,6 +36,8 @@ pub struct Shared {
     pub metrics: Arc<metrics::Metrics>,
     /// Runs what would hold a worker up (password hashes, heavy compression): bounded.
     pub offload: tokio::runtime::Handle,
+    /// Another edge serves here, and this process only reports what it would do: no socket is bound, no backend probed.
+    pub observing: AtomicBool,
 }
 
 /// One worker's own things. Lives in an `Rc`; never crosses threads.

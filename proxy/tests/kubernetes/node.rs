@@ -27,6 +27,11 @@ pub(crate) struct Node {
 impl Node {
     /// As whom `kubeconfig` describes, with what it knows in `cache`, of `namespaces` or, if there are none, all.
     pub(crate) fn start(kubeconfig: &Path, cache: &Path, namespaces: &str) -> Self {
+        Self::start_with(kubeconfig, cache, &[("POSTERN_KUBERNETES_NAMESPACES", namespaces)])
+    }
+
+    /// The same with these variables; empty is unset.
+    pub(crate) fn start_with(kubeconfig: &Path, cache: &Path, variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
@@ -34,8 +39,11 @@ impl Node {
         command.args(["--map-port", "80=0", "--map-port", "443=0"]).env_clear().env("KUBECONFIG", kubeconfig);
         command.env("POSTERN_KUBERNETES_CACHE", cache).env("POSTERN_KUBERNETES_ADDRESSES", ADDRESS);
         command.env("HOME", directory.path());
-        if !namespaces.is_empty() {
-            command.env("POSTERN_KUBERNETES_NAMESPACES", namespaces);
+        for (name, value) in variables {
+            match value.is_empty() {
+                true => command.env_remove(name),
+                false => command.env(name, value),
+            };
         }
         let child = command.stdout(Stdio::null()).stderr(File::create(&log).expect("a file")).spawn();
         Self { child: child.expect("the binary runs"), log, _directory: directory }

@@ -223,7 +223,7 @@ fn an_outage_of_the_api_server_costs_nothing() {
 #[ignore = "needs an API server: cargo xtask test kubernetes"]
 fn kinds_and_rights_that_come_and_go_take_only_their_objects_along() {
     const BASE: &str = "{apiGroups: ['', networking.k8s.io, discovery.k8s.io], verbs: [get, list, watch], \
-         resources: [services, configmaps, namespaces, nodes, ingresses, ingressclasses, endpointslices]}";
+         resources: [services, configmaps, namespaces, nodes, pods, ingresses, ingressclasses, endpointslices]}";
     const CUSTOM: &str = "{apiGroups: [gateway.networking.k8s.io, traefik.io, gateway.envoyproxy.io, postern.dev, \
          metallb.io, gateway.kgateway.dev], resources: ['*'], verbs: [get, list, watch]}";
     const SECRETS: &str = "{apiGroups: [''], resources: [secrets], verbs: [get, list, watch]}";

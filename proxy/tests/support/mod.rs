@@ -3,7 +3,13 @@
 
 pub(crate) mod control_plane;
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -41,6 +47,7 @@ pub(crate) fn worker(settings: Settings) -> Rc<Worker> {
         live: Live::default(),
         metrics: Arc::new(Metrics::new(1)),
         offload: tokio::runtime::Handle::current(),
+        observing: AtomicBool::new(false),
     };
     Rc::new(Worker::new(0, Arc::new(shared), access_log::Queue::default()))
 }

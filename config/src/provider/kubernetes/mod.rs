@@ -19,6 +19,7 @@ mod follow;
 mod lease;
 mod resource;
 mod status;
+pub mod takeover;
 
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 
@@ -28,6 +29,8 @@ use tokio::sync::{mpsc, oneshot};
 use self::{cache::Cache, collect::Collector, fetch::Fetches, resource::Source, status::Statuses};
 use super::{Batch, Demand, Show};
 pub use crate::kubernetes::status::Address;
+use crate::kubernetes::{convert::Settings, takeover::Wishes};
+use takeover::{Start, Takeover};
 
 /// How long the API server may take before what is on disk is served instead.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -49,6 +52,8 @@ pub struct Scope {
     pub cache_max_age: Duration,
     /// Who writes status; `None`: nobody here does.
     pub writing: Option<Writing>,
+    /// What is done beside other products.
+    pub takeover: Wishes,
 }
 
 /// How status is written.
@@ -103,15 +108,16 @@ impl Watching {
     }
 }
 
-/// Watches from a thread of its own, which hands each batch to `sink` until that says `false`. The first batch comes
-/// when everything has been listed, or from what is kept on disk when the API server does not answer in time.
-/// `controllers` are those whose parts of a status are ours.
+/// Watches from a thread of its own. First it decides what is done beside other products, and says so to `decided`; then
+/// it hands each batch to `sink` until that says `false`. The first batch comes when everything has been listed, or
+/// from what is kept on disk when the API server does not answer in time. `settings` say which entry points there are,
+/// and which controllers' parts of a status are ours.
 pub fn watch(
     scope: Scope,
-    controllers: &[Arc<str>],
+    settings: Settings,
+    decided: impl FnOnce(Takeover) + Send + 'static,
     sink: impl FnMut(Batch) -> bool + Send + 'static,
 ) -> Result<Watching, ClusterError> {
-    let controllers = controllers.into();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (demands, demanded) = mpsc::unbounded_channel();
     let (shows, shown) = mpsc::unbounded_channel();
@@ -125,16 +131,8 @@ pub fn watch(
                 Err(error) => return drop(connected.send(Err(error))),
             };
             drop(connected.send(Ok(())));
-            let (ending, ended) = tokio::sync::watch::channel(());
-            let (lease, candidate) = candidate(&client, &scope, ended);
-            tokio::select! {
-                () = Watch::new(client, scope, lease, sink).run(controllers, demanded, shown) => {}
-                _ = stopped => {}
-            }
-            drop(ending);
-            if let Some(candidate) = candidate {
-                let _panicked = candidate.await;
-            }
+            let following = Following { client, scope, settings, demanded, shown };
+            following.run(decided, sink, stopped).await;
         });
     };
     let thread = thread::Builder::new().name("watch".into()).spawn(run)?;
@@ -142,6 +140,51 @@ pub fn watch(
         Ok(Ok(())) => Ok(Watching { demands, shows, stop: Some(stop), thread: Some(thread) }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(ClusterError::Unconfigured("the thread that connects has ended".to_owned())),
+    }
+}
+
+/// What the thread is given.
+struct Following {
+    client: Client,
+    scope: Scope,
+    settings: Settings,
+    demanded: mpsc::UnboundedReceiver<Demand>,
+    shown: mpsc::UnboundedReceiver<Vec<Show>>,
+}
+
+impl Following {
+    async fn run(
+        self,
+        decided: impl FnOnce(Takeover),
+        sink: impl FnMut(Batch) -> bool,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
+        let Self { client, mut scope, settings, demanded, shown } = self;
+        let start = Start {
+            wishes: &scope.takeover,
+            folder: scope.cache.clone(),
+            entry_points: &settings.entry_points,
+            patience: PATIENCE,
+        };
+        let takeover = tokio::select! {
+            takeover = start.decide(&client) => takeover,
+            _ = &mut stopped => return,
+        };
+        let controllers = takeover.apply(settings).gateway_controllers.into();
+        if takeover.decision.observes() {
+            scope.writing = None;
+        }
+        decided(takeover);
+        let (ending, ended) = tokio::sync::watch::channel(());
+        let (lease, candidate) = candidate(&client, &scope, ended);
+        tokio::select! {
+            () = Watch::new(client, scope, lease, sink).run(controllers, demanded, shown) => {}
+            _ = stopped => {}
+        }
+        drop(ending);
+        if let Some(candidate) = candidate {
+            let _panicked = candidate.await;
+        }
     }
 }
 

@@ -119,6 +119,7 @@ impl Plans {
             live,
             metrics: Arc::new(Metrics::new(1)),
             offload: tokio::runtime::Handle::current(),
+            observing: std::sync::atomic::AtomicBool::new(false),
         };
         let worker = Rc::new(Worker::new(0, Arc::new(shared), access_log::Queue::default()));
         World { worker, forward: self.forward }

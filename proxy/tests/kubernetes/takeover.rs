@@ -1,0 +1,203 @@
+//! Beside another edge: what is bound and written, and what is not, as the other comes and goes.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{
+    node::{ADDRESS, Node},
+    support::control_plane::{Channel, ControlPlane},
+    watch::{CLASSES, ingress, shop},
+};
+
+/// Traefik as its chart installs it, as far as Postern looks at it.
+const TRAEFIK: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: edge}
+---
+apiVersion: networking.k8s.io/v1
+kind: IngressClass
+metadata:
+  name: traefik
+  annotations: {ingressclass.kubernetes.io/is-default-class: 'true'}
+spec: {controller: traefik.io/ingress-controller}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: traefik, namespace: edge, labels: {app.kubernetes.io/name: traefik}}
+spec:
+  type: LoadBalancer
+  selector: {app.kubernetes.io/name: traefik, app.kubernetes.io/instance: traefik-edge}
+  ports: [{name: web, port: 80, targetPort: web}, {name: websecure, port: 443, targetPort: websecure}]
+";
+
+const POD: &str = "
+apiVersion: v1
+kind: Pod
+metadata:
+  name: traefik-1
+  namespace: edge
+  labels: {app.kubernetes.io/name: traefik, app.kubernetes.io/instance: traefik-edge}
+spec: {containers: [{name: traefik, image: traefik}]}
+";
+
+/// Starts and stops Traefik's pod: there is no kubelet to do so.
+struct Traefik<'a>(&'a ControlPlane);
+
+impl Traefik<'_> {
+    fn start(&self) {
+        self.0.apply(POD);
+        self.status("pod", "traefik-1", r#"{"phase": "Running"}"#);
+    }
+
+    fn stop(&self) {
+        let delete = ["delete", "pod", "traefik-1", "--namespace=edge", "--force", "--grace-period=0"];
+        self.0.kubectl(&delete).expect("it was there");
+    }
+
+    fn address(&self, ip: &str) {
+        let status = format!(r#"{{"loadBalancer": {{"ingress": [{{"ip": "{ip}"}}]}}}}"#);
+        self.status("service", "traefik", &status);
+    }
+
+    fn status(&self, kind: &str, name: &str, status: &str) {
+        let patch = format!(r#"{{"status": {status}}}"#);
+        let words =
+            ["patch", kind, name, "--namespace=edge", "--subresource=status", "--type=merge", "--patch", &patch];
+        self.0.kubectl(&words).expect("it is there");
+    }
+}
+
+fn start(cluster: &ControlPlane, cache: &Path, wish: &str) -> Node {
+    Node::start_with(&cluster.kubeconfig(), cache, &[("POSTERN_TAKEOVER_TRAEFIK", wish)])
+}
+
+fn traefik_of(node: &Node) -> Value {
+    let mut products = node.json("/api/v1/takeover")["products"].take();
+    let products = products.as_array_mut().expect("a list");
+    products.iter_mut().find(|product| product["key"] == "traefik").expect("all are there").take()
+}
+
+fn until_programmed(node: &Node) {
+    node.until("objects in force", |node| {
+        (node.json("/api/v1/overview")["objects"]["accepted"].as_u64() > Some(0)).then_some(())
+    });
+}
+
+fn until_address(cluster: &ControlPlane, node: &Node, address: &str) {
+    node.until(&format!("{address} in the status of an Ingress"), |_| {
+        let ingress = cluster.get("ingress", "shop", "plain");
+        (ingress["status"]["loadBalancer"]["ingress"][0]["ip"] == address).then_some(())
+    });
+}
+
+fn is_ready(node: &Node) -> bool {
+    node.admin("/readyz").starts_with("HTTP/1.1 200")
+}
+
+/// What tells that an object was changed, by whomsoever; Leases change by nature.
+fn all(cluster: &ControlPlane) -> Vec<(String, Value)> {
+    let kinds = "ingresses,ingressclasses,services,endpointslices,gatewayclasses,gateways,httproutes,secrets,configmaps,leases,events";
+    let of = |object: Value| (object["metadata"]["uid"].to_string(), object["metadata"]["resourceVersion"].clone());
+    cluster.list(kinds).into_iter().map(of).collect()
+}
+
+#[test]
+#[ignore = "needs an API server: cargo xtask test kubernetes"]
+fn beside_an_edge_that_runs_nothing_is_bound_or_written_and_what_would_be_served_is_told() {
+    let Some(cluster) = ControlPlane::start() else { return };
+    cluster.install_crds(Channel::Standard);
+    let traefik = Traefik(&cluster);
+    cluster.apply(TRAEFIK);
+    traefik.start();
+    cluster.apply(&format!("{}---{CLASSES}{}", shop("shop"), ingress("shop", "plain", "")));
+    let before = all(&cluster);
+    let cache = tempfile::tempdir().expect("a directory");
+    let node = start(&cluster, cache.path(), "auto");
+    until_programmed(&node);
+    node.until("readiness, so that a rollout completes", |node| is_ready(node).then_some(()));
+
+    let listeners = node.json("/api/v1/listeners");
+    let bound = |listener: &Value| listener["bound"].as_array().is_some_and(|bound| !bound.is_empty());
+    assert!(!listeners.as_array().expect("a list").iter().any(bound), "{listeners}");
+    let ruling = traefik_of(&node);
+    assert_eq!((&ruling["stance"], &ruling["refused"]), (&"observe".into(), &false.into()), "{ruling}");
+    assert_eq!(ruling["running"][0], "edge/traefik-1", "{ruling}");
+    let explained = node.admin("/api/v1/explain?url=http://plain.example.com/");
+    assert!(explained.contains("shop/plain"), "what would be served is told: {explained}");
+
+    // It never goes on to own by itself.
+    traefik.stop();
+    assert_eq!(traefik_of(&node)["stance"], "observe");
+    drop(node);
+    assert_eq!(all(&cluster), before, "nothing was written");
+}
+
+#[test]
+#[ignore = "needs an API server: cargo xtask test kubernetes"]
+fn a_wish_to_own_is_refused_while_the_other_runs_and_kept_to_over_a_restart_once_it_was_granted() {
+    let Some(cluster) = ControlPlane::start() else { return };
+    let traefik = Traefik(&cluster);
+    cluster.apply(TRAEFIK);
+    traefik.start();
+    cluster.apply(&format!("{}{}", shop("shop"), ingress("shop", "plain", "")));
+    let cache = tempfile::tempdir().expect("a directory");
+
+    let node = start(&cluster, cache.path(), "own");
+    until_programmed(&node);
+    let why = node.admin("/readyz");
+    assert!(why.starts_with("HTTP/1.1 503") && why.contains("Traefik runs (edge/traefik-1)"), "{why}");
+    assert_eq!(node.status("plain.example.com"), None, "nothing is bound");
+    assert_eq!(traefik_of(&node)["refused"], true);
+    drop(node);
+
+    traefik.stop();
+    let node = start(&cluster, cache.path(), "own");
+    node.until_status("plain.example.com", 200);
+    node.until("readiness", |node| is_ready(node).then_some(()));
+    until_address(&cluster, &node, ADDRESS);
+    drop(node);
+
+    // It is back, by accident; the node that is restarted goes on, and says so.
+    traefik.start();
+    let node = start(&cluster, cache.path(), "own");
+    node.until_status("plain.example.com", 200);
+    assert!(
+        traefik_of(&node)["why"].as_str().is_some_and(|why| why.contains("goes on beside")),
+        "{}",
+        traefik_of(&node)
+    );
+    drop(node);
+
+    // Told to go back, and asked again: the other runs.
+    let node = start(&cluster, cache.path(), "observe");
+    until_programmed(&node);
+    assert_eq!(node.status("plain.example.com"), None);
+    drop(node);
+    let node = start(&cluster, cache.path(), "own");
+    until_programmed(&node);
+    assert_eq!(traefik_of(&node)["refused"], true);
+}
+
+#[test]
+#[ignore = "needs an API server: cargo xtask test kubernetes"]
+fn the_service_of_the_other_says_where_things_are_reached() {
+    let Some(cluster) = ControlPlane::start() else { return };
+    let traefik = Traefik(&cluster);
+    cluster.apply(TRAEFIK);
+    traefik.address("192.0.2.80");
+    cluster.apply(&format!("{}{}", shop("shop"), ingress("shop", "plain", "")));
+    let cache = tempfile::tempdir().expect("a directory");
+    let unset = ("POSTERN_KUBERNETES_ADDRESSES", "");
+    let node = Node::start_with(&cluster.kubeconfig(), cache.path(), &[("POSTERN_TAKEOVER_TRAEFIK", "own"), unset]);
+    node.until_status("plain.example.com", 200);
+    until_address(&cluster, &node, "192.0.2.80");
+    let service = node.json("/api/v1/takeover")["service"].take();
+    assert_eq!(service["addresses"][0], "192.0.2.80", "{service}");
+    assert_eq!(
+        [&service["ports"][0]["entryPoint"], &service["ports"][1]["entryPoint"]],
+        ["web", "websecure"],
+        "{service}"
+    );
+}
