@@ -26,6 +26,8 @@ pub enum Command {
     Check(Check),
     /// Say which route a request would take, and why no other
     Explain(Box<Explain>),
+    /// Ask the Postern beside this one how it is: exit code 0 for well, and 1
+    Probe(Probe),
 }
 
 /// `postern demo`.
@@ -57,6 +59,9 @@ pub struct Serve {
     /// Where health, metrics and the API answer, or off
     #[arg(long, env = "POSTERN_ADMIN_ADDRESS", value_name = "ADDRESS:PORT")]
     pub admin: Option<String>,
+    /// Path of a Unix socket where the same answer, or off
+    #[arg(long, env = "POSTERN_ADMIN_SOCKET", value_name = "PATH")]
+    pub admin_socket: Option<String>,
     /// Threads that serve
     #[arg(long, env = "POSTERN_WORKERS", value_name = "N")]
     pub workers: Option<String>,
@@ -108,6 +113,26 @@ pub struct Explain {
     pub output: Output,
 }
 
+/// `postern probe`.
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// What to ask
+    #[arg(value_enum)]
+    pub question: Health,
+    /// The socket of the Postern that is asked: its setting admin.socket
+    #[arg(long, env = "POSTERN_ADMIN_SOCKET", value_name = "PATH")]
+    pub socket: PathBuf,
+}
+
+/// What a probe asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Health {
+    /// Whether traffic may come.
+    Ready,
+    /// Whether the process answers.
+    Live,
+}
+
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -130,6 +155,7 @@ impl Serve {
             ("bind", "bind", list(&self.bind)),
             ("map-port", "mapPort", list(&self.map_port)),
             ("admin", "admin.address", text(&self.admin)),
+            ("admin-socket", "admin.socket", text(&self.admin_socket)),
             ("workers", "workers", text(&self.workers)),
         ];
         let flags = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect();
@@ -170,6 +196,9 @@ mod tests {
             "postern check d --output json",
             "postern explain --manifests d -X POST -H a:b -H c:d --from 10.0.0.1 http://a/ --output text",
             "postern explain --admin http://127.0.0.1:9000 http://a/",
+            "postern serve --kubernetes --admin-socket /run/postern/admin.sock",
+            "postern probe ready --socket /run/postern/admin.sock",
+            "postern probe live --socket a",
         ] {
             assert!(parse(line).is_ok(), "{line}: {:?}", parse(line).err());
         }
@@ -185,6 +214,8 @@ mod tests {
             "postern explain",
             "postern explain --manifests d --admin http://x http://a/",
             "postern explain http://a/ --from nowhere",
+            "postern probe ready",
+            "postern probe well --socket a",
         ] {
             assert_eq!(parse(line).expect_err(line).exit_code(), 2, "{line}");
         }

@@ -77,6 +77,28 @@ fn serve_goes_on_after_sighup_and_ends_well_after_sigterm() {
 }
 
 #[test]
+fn a_probe_asks_over_the_socket_and_says_in_one_line_why_a_node_is_not_well() {
+    let directory = directory(GOOD);
+    let probe = |question| postern(&["probe", question, "--socket", "admin.sock"], directory.path());
+    let nobody = probe("live");
+    assert_eq!((nobody.status.code(), text(&nobody.stderr).lines().count()), (Some(1), 1), "{}", text(&nobody.stderr));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(["serve", "--manifests", "d", "--bind", "127.0.0.1", "--map-port", "80=0", "--map-port", "443=0"]);
+    command.args(["--admin", "off", "--admin-socket", "admin.sock"]);
+    let mut node = command.current_dir(directory.path()).env_clear().stderr(Stdio::piped()).spawn().expect("it runs");
+    let mut log = BufReader::new(node.stderr.take().expect("piped"));
+    lines_until(&mut log, " started ");
+    for (question, answer) in [("live", "ok\n"), ("ready", "ready\n")] {
+        let output = probe(question);
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), answer), "{question}");
+    }
+    let pid = rustix::process::Pid::from_raw(node.id().cast_signed()).expect("a process");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+    assert_eq!(node.wait().expect("it ends").code(), Some(0));
+    assert!(!directory.path().join("admin.sock").exists(), "removed at stop");
+}
+
+#[test]
 fn check_accepts_what_would_be_served() {
     let directory = directory(GOOD);
     let output = postern(&["check", "d"], directory.path());

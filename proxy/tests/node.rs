@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 use postern_proxy::{
     app::{App, Bound},
     demo::echo,
-    settings::Settings,
+    settings::{Metrics, Settings},
     telemetry::log::LevelControl,
 };
 use tokio::{
@@ -61,7 +61,11 @@ fn with_node<T>(directory: &Path, test: impl AsyncFnOnce(Bound) -> T) -> T {
         bind: vec![[127, 0, 0, 1].into()],
         port_map: vec![(80, 0), (443, 0)],
         workers: 2,
-        metrics_routes: true,
+        metrics: Metrics {
+            routes: true,
+            address: Some(([127, 0, 0, 1], 0).into()),
+            from: vec!["127.0.0.1/32".parse().expect("a network")],
+        },
         ..Settings::default()
     };
     settings.admin.address = Some(([127, 0, 0, 1], 0).into());
@@ -131,6 +135,7 @@ fn a_node_serves_follows_its_manifests_and_shows_what_it_does() {
         explains(admin).await;
         guards(admin).await;
         counts(admin).await;
+        answers_scrapers(bound.metrics.expect("bound")).await;
 
         let next = directory.path().join("next");
         std::fs::write(&next, manifests(backend, "new.example.com")).expect("written");
@@ -183,6 +188,23 @@ async fn guards(admin: SocketAddr) {
     assert_eq!((status(&head), body(&head)), ("200", ""));
     let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}Connection: close\r\n\r\n", "X: a\r\n".repeat(80));
     assert_eq!(status(&ask(admin, &many).await), "431");
+}
+
+async fn answers_scrapers(metrics: SocketAddr) {
+    for (target, expected) in
+        [("/metrics", "200"), ("/healthz", "200"), ("/readyz", "200"), ("/", "404"), ("/api/v1/overview", "404")]
+    {
+        assert_eq!(status(&get(metrics, "127.0.0.1", target).await), expected, "{target}");
+    }
+    let drain = ask(metrics, "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status(&drain), "404", "{drain}");
+    let elsewhere = tokio::net::TcpSocket::new_v4().expect("a socket");
+    elsewhere.bind(([127, 0, 0, 2], 0).into()).expect("bound");
+    let mut stream = elsewhere.connect(metrics).await.expect("the system accepts it");
+    let mut answer = Vec::new();
+    // Closed before anything was asked; a reset is as good.
+    let closed = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("closed in time");
+    assert!(closed.is_err() || answer.is_empty(), "{answer:?}");
 }
 
 async fn counts(admin: SocketAddr) {

@@ -85,6 +85,11 @@ const ROOT: &str = "Postern is running. The dashboard comes with a later version
     /api/v1/routes     /api/v1/clusters  /api/v1/certificates  /api/v1/middlewares\n\
     /api/v1/explain?url=http://host/path  /api/v1/takeover  /api/v1/version\n";
 
+/// Whether this path says how Postern is, and nothing of what it serves.
+pub(super) fn is_for_scrapers(uri: &Uri) -> bool {
+    matches!(uri.path(), "/healthz" | "/readyz" | "/metrics")
+}
+
 /// Answers a request that may be made.
 pub(super) fn answer(method: &Method, uri: &Uri, headers: &HeaderMap, state: &State) -> Answer {
     let method = if *method == Method::HEAD { &Method::GET } else { method };

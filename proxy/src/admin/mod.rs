@@ -1,10 +1,13 @@
 //! Shows state; changes nothing but the log level and the begin of a drain. Lives on the control runtime.
 //!
-//! [`server`] takes connections, [`guard`] decides who may ask, [`api`] answers, [`crate::view`] says what is shown.
+//! Questions come in through the doors of [`door`], [`server`] takes connections, [`guard`] decides who may ask, [`api`]
+//! answers, [`crate::view`] says what is shown.
 
 mod api;
+mod door;
 mod guard;
 mod server;
+mod socket;
 
 use std::sync::{
     Arc,
@@ -16,7 +19,7 @@ use jiff::Timestamp;
 use postern_config::{provider::kubernetes::takeover::Takeover, report::Report};
 use tokio::sync::{Notify, watch};
 
-pub use server::serve;
+pub use door::{DoorError, Doors};
 
 use crate::{listener::Status, telemetry::log::LevelControl, worker::Shared};
 

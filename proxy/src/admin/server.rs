@@ -8,14 +8,14 @@ use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
     sync::Semaphore,
     task::JoinSet,
 };
 
-use super::{State, api, guard};
+use super::{State, api, door::Door, guard};
 
-/// Connections at a time; more wait.
+/// Connections at a time through one door; more wait.
 const CONNECTIONS: usize = 64;
 /// From the first byte of a head to its last.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
@@ -24,17 +24,26 @@ const HEAD_BYTES: usize = 16 * 1024;
 /// Longest life of a connection.
 const CONNECTION_DEADLINE: Duration = Duration::from_secs(600);
 
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Whoever runs Postern: everything is answered.
+    Operators,
+    /// Whoever collects metrics: nothing that could be changed, and nothing of the objects.
+    Scrapers,
+}
+
 /// Serves until dropped.
-pub async fn serve(listener: TcpListener, state: Arc<State>) {
+pub(super) async fn serve(door: Door, state: Arc<State>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let state = state.clone();
+        match door.accept().await {
+            Ok(stream) => {
+                let (state, audience) = (state.clone(), door.audience());
                 connections.spawn(async move {
-                    connection(stream, state).await;
+                    connection(stream, state, audience).await;
                     drop(place);
                 });
             }
@@ -48,10 +57,13 @@ pub async fn serve(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-async fn connection(stream: TcpStream, state: Arc<State>) {
+async fn connection<S>(stream: S, state: Arc<State>, audience: Audience)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(move |request| {
         let state = state.clone();
-        async move { Ok::<_, Infallible>(answer(&request, &state)) }
+        async move { Ok::<_, Infallible>(answer(&request, &state, audience)) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_DEADLINE).max_buf_size(HEAD_BYTES).max_headers(64);
@@ -62,10 +74,13 @@ async fn connection(stream: TcpStream, state: Arc<State>) {
 }
 
 /// Bodies of requests are never read: nothing here takes one.
-fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, state: &State, audience: Audience) -> Response<Full<Bytes>> {
     let hosts = &state.shared.settings.admin.hosts;
     let verdict = guard::judge(request.method(), request.uri(), request.headers(), hosts);
     let mut response = match verdict {
+        Ok(()) if audience == Audience::Scrapers && !api::is_for_scrapers(request.uri()) => {
+            api::error(StatusCode::NOT_FOUND, "only /metrics, /healthz and /readyz are answered at metrics.address")
+        }
         Ok(()) => api::answer(request.method(), request.uri(), request.headers(), state),
         Err((status, why)) => api::error(status, why),
     };

@@ -165,6 +165,7 @@ mod tests {
     fn the_welcome_has_the_addresses_that_are_really_bound() {
         let bound = Bound {
             admin: Some(([127, 0, 0, 1], 4713).into()),
+            metrics: None,
             listeners: vec![
                 (SocketKey { address: None, port: 80 }, ([127, 0, 0, 1], 4711).into()),
                 (SocketKey { address: None, port: 443 }, ([127, 0, 0, 1], 8443).into()),

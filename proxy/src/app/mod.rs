@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod offload;
 mod pipeline;
+mod probe;
 mod running;
 mod serve;
 mod signal;
@@ -36,6 +37,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(serve) => serve::run(&serve),
         Command::Check(check) => check::run(&check),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Probe(probe) => probe::run(&probe),
     };
     ExitCode::from(code)
 }

@@ -26,14 +26,13 @@ use postern_config::{
     snapshot::SocketKey,
 };
 use tokio::{
-    net::TcpListener,
     sync::{oneshot, watch},
     task::JoinSet,
 };
 
 use super::{offload::Offload, pipeline::Pipeline, signal};
 use crate::{
-    admin::{self, State},
+    admin::{DoorError, Doors, State},
     exchange::{self, Body, Connection},
     listener::Listeners,
     plan::{Live, Plan},
@@ -71,14 +70,9 @@ pub enum StartError {
     /// The operator's access log.
     #[error(transparent)]
     AccessLog(#[from] WriterError),
-    /// The admin server's address.
-    #[error("admin.address: cannot listen on {address}: {source}; choose another with --admin, or off")]
-    Admin {
-        /// What was to be bound.
-        address: SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    /// Where the admin server is to be reached.
+    #[error(transparent)]
+    Admin(#[from] DoorError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -99,6 +93,8 @@ impl StartError {
 pub struct Bound {
     /// The admin server.
     pub admin: Option<SocketAddr>,
+    /// Where metrics are collected; `None` also while somebody else has the port.
+    pub metrics: Option<SocketAddr>,
     /// Listeners by the socket that objects name.
     pub listeners: Vec<(SocketKey, SocketAddr)>,
 }
@@ -120,7 +116,7 @@ pub struct App {
     serving: Serving,
     drain: oneshot::Sender<()>,
     break_off: oneshot::Sender<()>,
-    admin: Option<(TcpListener, SocketAddr)>,
+    doors: Doors,
     pipeline: Pipeline,
     publisher: Publisher,
     access_log: Option<access_log::Writer>,
@@ -132,7 +128,7 @@ impl App {
     pub async fn build(settings: Settings, log_level: LevelControl) -> Result<Self, StartError> {
         let source = Source::of(&settings)?;
         let (access_log, queues) = access_log::start(&settings.access_log, settings.workers)?;
-        let admin = bind_admin(settings.admin.address).await?;
+        let doors = Doors::open(&settings).await?;
         let (first, publisher) = source.start(settings.for_compiler(Timestamp::now()))?;
         let offload = Offload::start(settings.workers)?;
         let shared = Arc::new(shared(settings, &offload));
@@ -148,13 +144,13 @@ impl App {
         let (drain, drain_asked) = oneshot::channel();
         let (break_off, break_off_asked) = oneshot::channel();
         let serving = Box::pin(listen(listeners, plans, drain_asked, break_off_asked));
-        Ok(Self { state, workers, serving, drain, break_off, admin, pipeline, publisher, access_log, offload })
+        Ok(Self { state, workers, serving, drain, break_off, doors, pipeline, publisher, access_log, offload })
     }
 
     /// Where it listens.
     pub fn bound(&self) -> Bound {
-        let admin = self.admin.as_ref().map(|(_, address)| *address);
-        Bound { admin, listeners: self.state.listeners.load().bound.clone() }
+        let (admin, metrics) = (self.doors.address(), self.doors.metrics());
+        Bound { admin, metrics, listeners: self.state.listeners.load().bound.clone() }
     }
 
     /// What the admin server shows.
@@ -165,11 +161,9 @@ impl App {
     /// Runs until `stop` resolves or the API asks for a drain; then drains, for as long as the settings say or until
     /// `at_once` resolves.
     pub async fn run(self, stop: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
-        let Self { state, workers, mut serving, drain, break_off, admin, pipeline, mut publisher, .. } = self;
+        let Self { state, workers, mut serving, drain, break_off, doors, pipeline, mut publisher, .. } = self;
         let mut tasks = JoinSet::new();
-        if let Some((listener, _)) = admin {
-            tasks.spawn(admin::serve(listener, state.clone()));
-        }
+        doors.serve(&state, &mut tasks);
         tasks.spawn({
             let state = state.clone();
             async move {
@@ -292,12 +286,4 @@ fn shared(settings: Settings, offload: &Offload) -> Shared {
 fn host_name() -> HeaderValue {
     let name = rustix::system::uname();
     HeaderValue::from_bytes(name.nodename().to_bytes()).unwrap_or_else(|_| HeaderValue::from_static("postern"))
-}
-
-async fn bind_admin(address: Option<SocketAddr>) -> Result<Option<(TcpListener, SocketAddr)>, StartError> {
-    let Some(address) = address else { return Ok(None) };
-    let failed = |source| StartError::Admin { address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok(Some((listener, address)))
 }

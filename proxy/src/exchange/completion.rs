@@ -140,7 +140,7 @@ impl Drop for Completion {
         let bytes_in = self.bytes_in.as_ref().map_or(0, |count| count.get());
         let protocol = if self.status == StatusCode::SWITCHING_PROTOCOLS { Protocol::Upgrade } else { self.protocol };
         shard.request(self.connection.metrics, protocol, self.status, duration, bytes_in, self.bytes_out);
-        if let Some(rule) = self.rule.as_ref().filter(|_| self.worker.shared.settings.metrics_routes) {
+        if let Some(rule) = self.rule.as_ref().filter(|_| self.worker.shared.settings.metrics.routes) {
             shard.routes.request(&rule.source.object, self.status);
         }
         if !self.worker.access_log.is_on() {

@@ -3,7 +3,7 @@
 //!
 //! A key's environment variable follows from its name: `limits.headerBytes` is `POSTERN_LIMITS_HEADER_BYTES`.
 
-use std::{net::SocketAddr, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 use postern_config::{
     kubernetes::takeover::{Product, Wish},
@@ -88,7 +88,7 @@ keys! {
         |s, v| { s.cluster.scope.namespaces = v.list()?.into_iter().map(str::to_owned).collect(); Ok(()) };
     "kubernetes.cache" ("path of a directory, or off", "/var/lib/postern/objects")
         "Where objects in use are kept, keys among them and readable by us alone, for a start without the API server." =>
-        |s, v| { s.cluster.scope.cache = (v.text()? != "off").then(|| v.path()).transpose()?; Ok(()) };
+        |s, v| { s.cluster.scope.cache = path_or_off(v)?; Ok(()) };
     "kubernetes.cacheMaxAge" ("duration, 0s to 720h", "168h")
         "How old they may be to be served at such a start." =>
         |s, v| { s.cluster.scope.cache_max_age = v.duration(Duration::ZERO..=30 * DAY)?; Ok(()) };
@@ -165,6 +165,9 @@ keys! {
     "admin.address" ("address:port, or off", "127.0.0.1:9000")
         "Where health, metrics and the API answer." =>
         |s, v| { s.admin.address = address_or_off(v)?; Ok(()) };
+    "admin.socket" ("path of a socket, or off", "off")
+        "Where the admin server answers as well, on a Unix socket for its own user alone: for probes of a container." =>
+        |s, v| { s.admin.socket = path_or_off(v)?; Ok(()) };
     "admin.hosts" ("list of host names, or *", "localhost")
         "Host names that the admin server answers to, beside addresses: a web page of another origin that resolves to it is refused. `*` answers to any." =>
         |s, v| {
@@ -314,7 +317,13 @@ keys! {
         |s, v| { shape(s).filter.min_duration = Some(v.duration(OR_OFF)?); Ok(()) };
     "metrics.routes" ("true or false", "false")
         "Count requests by route object too; costs a look-up per request and a series per route." =>
-        |s, v| { s.metrics_routes = v.flag()?; Ok(()) };
+        |s, v| { s.metrics.routes = v.flag()?; Ok(()) };
+    "metrics.address" ("address:port, or off", "off")
+        "Where /metrics, /healthz and /readyz alone are answered, to `metrics.from`. While somebody else has the port it is tried again." =>
+        |s, v| { s.metrics.address = address_or_off(v)?; Ok(()) };
+    "metrics.from" ("list of networks", "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, ::1/128, fc00::/7, fe80::/10")
+        "Who is answered at `metrics.address`; connections of others are closed." =>
+        |s, v| { s.metrics.from = v.networks()?; Ok(()) };
     "log.level" ("error, warn, info, debug, trace, or a filter such as info,postern_proxy=debug", "info")
         "What the program's own log says." =>
         |s, v| {
@@ -368,11 +377,19 @@ fn texts(value: &Value) -> Result<Vec<Arc<str>>, Refused> {
 
 fn address_or_off(value: &Value) -> Result<Option<SocketAddr>, Refused> {
     match value.text()? {
-        "off" => Ok(None),
+        // `off` is a truth value in YAML 1.1.
+        "off" | "false" => Ok(None),
         text => {
             let message = || format!("{text:?} is neither address:port (127.0.0.1:9000, [::1]:9000) nor off");
             text.parse().map(Some).map_err(|_| message().into())
         }
+    }
+}
+
+fn path_or_off(value: &Value) -> Result<Option<PathBuf>, Refused> {
+    match value.text()? {
+        "off" | "false" => Ok(None),
+        _ => value.path().map(Some),
     }
 }
 

@@ -8,7 +8,7 @@ mod value;
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -38,8 +38,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The access log.
     pub access_log: access_log::AccessLog,
-    /// Whether requests are counted by route object.
-    pub metrics_routes: bool,
+    /// Metrics: what is counted and who may ask.
+    pub metrics: Metrics,
     /// The program's own log.
     pub log: Log,
     /// Addresses that listeners without an address of their own bind.
@@ -126,8 +126,21 @@ pub struct UpstreamDefaults {
 pub struct Admin {
     /// Where it listens; `None` is nowhere.
     pub address: Option<SocketAddr>,
+    /// The path of a Unix socket where it listens too; `None` is nowhere.
+    pub socket: Option<PathBuf>,
     /// Which host names it answers to.
     pub hosts: AdminHosts,
+}
+
+/// Metrics, beside what the admin server answers.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Whether requests are counted by route object.
+    pub routes: bool,
+    /// Where metrics and health, and nothing else, are answered; `None` is nowhere.
+    pub address: Option<SocketAddr>,
+    /// Who is answered there.
+    pub from: Vec<IpNet>,
 }
 
 /// Host names that the admin server answers to, beside addresses.
@@ -207,7 +220,26 @@ impl Settings {
 impl Default for Admin {
     fn default() -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9000));
-        Self { address: Some(address), hosts: AdminHosts::Only(["localhost".to_owned()].into()) }
+        Self { address: Some(address), socket: None, hosts: AdminHosts::Only(["localhost".to_owned()].into()) }
+    }
+}
+
+/// Loopback, RFC 1918, RFC 4193 and link-local: networks that nobody reaches from the Internet.
+const PRIVATE: [(IpAddr, u8); 8] = [
+    (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
+    (IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12),
+    (IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16),
+    (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16),
+    (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+    (IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7),
+    (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let from = PRIVATE.iter().map(|(address, length)| IpNet::new_assert(*address, *length)).collect();
+        Self { routes: false, address: None, from }
     }
 }
 
@@ -261,7 +293,7 @@ impl Default for Settings {
             classes: Classes::default(),
             policy: Policy::default(),
             access_log: access_log::AccessLog::default(),
-            metrics_routes: false,
+            metrics: Metrics::default(),
             log: Log::default(),
             bind: vec![IpAddr::from([0, 0, 0, 0])],
             port_map: Vec::new(),
