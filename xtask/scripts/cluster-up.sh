@@ -28,7 +28,7 @@ mkdir -p "$1"
 D=$(cd "$1" && pwd)
 umask 077
 # Folders that kubelet, CNI and containerd's shims use whatever their flags say. Each node sees its own in their place.
-own="/run/containerd /var/lib/kubelet /var/lib/cni /var/log/containers"
+own="/run/containerd /run/postern /var/lib/postern /var/lib/kubelet /var/lib/cni /var/log/containers"
 made=
 for folder in $own /run/netns; do [ -d "$folder" ] || made="$folder $made"; done
 # What kubelet sets for the whole machine.

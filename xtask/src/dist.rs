@@ -8,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    image::STATIC,
     tools,
     workspace::{self, cargo, program, run as run_command},
 };
@@ -46,6 +47,7 @@ fn build(name: &str, flags: &str) -> Result<PathBuf, String> {
     let host = workspace::rustc("host")?;
     let arguments = ["build", "--profile", "bench", "--target", &host, "-p", "postern-proxy", "--bin", "postern"];
     let target = folder().join(name);
+    let flags = format!("{flags} {STATIC}");
     run_command(cargo(&arguments).env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", flags))?;
     // cargo puts what the bench profile builds into the folder of the release profile.
     Ok(target.join(&host).join("release/postern"))

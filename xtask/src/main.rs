@@ -1,12 +1,13 @@
 //! Developer commands, as [`USAGE`] lists them. Each prints what it does, and says so when it cannot.
 //!
-//! Deliberately without dependencies, so that the first `cargo xtask` on a fresh machine starts within seconds.
+//! Deliberately with few dependencies, so that the first `cargo xtask` on a fresh machine starts within seconds.
 
 mod bench;
 mod child;
 mod conformance;
 mod dist;
 mod fuzz;
+mod image;
 mod kube;
 mod step;
 mod test;
@@ -20,6 +21,8 @@ usage: cargo xtask test [STEP...]       every check that CI runs, fast ones firs
        cargo xtask bench [--untrained] [QUESTION...]
                                         compare with the peers; flags such as --rounds N are passed on
        cargo xtask dist                 build the binary that is shipped, and print its path
+       cargo xtask image [--arch amd64|arm64|all] [--profile dev|release|dist] [--name NAME:TAG]... --out FILE
+                                        the container image, as a tar that `ctr images import` takes
        cargo xtask fuzz SECONDS [TARGET...]
                                         fuzz each target that long
        cargo xtask conformance [--all] [FLAG...]
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "bench" => bench::run(rest),
         "dist" => dist::run(),
+        "image" => image::run(rest),
         "fuzz" => fuzz::run(rest),
         "conformance" => conformance::run(rest),
         "kube" => kube::kube(rest),
