@@ -1,0 +1,97 @@
+{{/*
+What Postern may do, one rule per need. Kinds are those of config/src/kubernetes/object; a test starts Postern with
+these rights and no more, and asks for each kind.
+*/}}
+{{- define "postern.readNamespaced" -}}
+# Routes of every API that is served.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways, httproutes, grpcroutes, tlsroutes, backendtlspolicies, referencegrants]
+  verbs: [get, list, watch]
+- apiGroups: [traefik.io]
+  resources: [middlewares]
+  verbs: [get, list, watch]
+# Where routes lead to.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+# Certificates, credentials and authorities that routes name, wherever they are. Lists and watches are of metadata
+# alone, and content is asked for only where an object refers to it; RBAC cannot tell these apart.
+- apiGroups: [""]
+  resources: [secrets, configmaps]
+  verbs: [get, list, watch]
+{{- end }}
+
+{{- define "postern.readCluster" -}}
+# Which classes are ours.
+- apiGroups: [networking.k8s.io]
+  resources: [ingressclasses]
+  verbs: [get, list, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gatewayclasses]
+  verbs: [get, list, watch]
+# Labels, by which listeners choose the namespaces whose routes they take.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get, list, watch]
+{{- end }}
+
+{{- define "postern.writeNamespaced" -}}
+# Addresses and conditions. Only of the kinds whose status says something of us.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses/status]
+  verbs: [update, patch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways/status, httproutes/status, grpcroutes/status, tlsroutes/status, backendtlspolicies/status]
+  verbs: [update, patch]
+# What happened, where a person looks first; patched when it happens again.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{- define "postern.writeCluster" -}}
+# That a class is ours.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gatewayclasses/status]
+  verbs: [update, patch]
+{{- end }}
+
+{{- define "postern.readOwn" -}}
+# The key of the link between nodes.
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [postern-peer-key]
+  verbs: [get]
+# The other nodes' Posterns.
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+{{- end }}
+
+{{- define "postern.writeLease" -}}
+# The Lease whose holder writes. A name cannot limit who creates.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [postern]
+  verbs: [get, update, patch]
+{{- end }}
+
+{{- define "postern.writeOwn" -}}
+# The key of the link between nodes, made once and changed now and then.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [postern-peer-key]
+  verbs: [get, update, patch]
+{{- end }}
