@@ -134,6 +134,8 @@ pub struct Publisher {
     shows: Option<mpsc::UnboundedSender<Vec<Show>>>,
     takeover: watch::Receiver<Option<Arc<Takeover>>>,
     _files: Option<file::Watching>,
+    /// Dropped with this: the Lease is given back before the process ends.
+    _cluster: Option<kubernetes::Watching>,
 }
 
 impl Publisher {
@@ -176,7 +178,7 @@ pub fn start(
     let spawned = thread::Builder::new().name("publish".into()).spawn(move || publishing.run(&batches));
     spawned.map_err(|source| DirectoryError::Unreadable { path: directory.to_path_buf(), source })?;
     let takeover = watch::Sender::new(Some(Arc::new(Takeover::of_files()))).subscribe();
-    Ok((published, Publisher { outputs: receiver, shows: None, takeover, _files: Some(watching) }))
+    Ok((published, Publisher { outputs: receiver, shows: None, takeover, _files: Some(watching), _cluster: None }))
 }
 
 /// Compiles what a cluster holds, and publishes again whenever it changes or, by `clock`, a certificate's time comes.
@@ -188,13 +190,13 @@ pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp)
     let addresses = scope.writing.as_ref().map(|writing| writing.addresses.clone());
     let decided = move |takeover| drop(decide.send(takeover));
     let watching = kubernetes::watch(scope, settings.clone(), decided, move |batch| send.send(batch).is_ok())?;
-    let shows = Some(watching.shows());
+    let (shows, demands) = (Some(watching.shows()), watching.demands());
     let (outputs, receiver) = mpsc::channel(WAITING);
     let (tell, takeover) = watch::channel(None);
     let run = move || {
         let Some(decided) = until(&decisions, &outputs) else { return };
         let pipeline = Pipeline::new(decided.apply(settings));
-        let cluster = Some(Cluster { watching, addresses: addresses.map(|set| reached(set, &decided)) });
+        let cluster = Some(Cluster { demands, addresses: addresses.map(|set| reached(set, &decided)) });
         tell.send_replace(Some(Arc::new(decided)));
         let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster };
         if publishing.begin(&batches) {
@@ -202,7 +204,7 @@ pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp)
         }
     };
     thread::Builder::new().name("publish".into()).spawn(run)?;
-    Ok(Publisher { outputs: receiver, shows, takeover, _files: None })
+    Ok(Publisher { outputs: receiver, shows, takeover, _files: None, _cluster: Some(watching) })
 }
 
 /// The first of `messages`; `None` when nobody listens to `outputs` any more, or none will come.
@@ -236,7 +238,7 @@ struct Loop {
 /// The cluster that objects come from.
 struct Cluster {
     /// Who is asked for objects that matter by reference only.
-    watching: kubernetes::Watching,
+    demands: mpsc::UnboundedSender<Demand>,
     /// What status says of where things are reached; `None`: no status is written.
     addresses: Option<Vec<Address>>,
 }
@@ -312,7 +314,8 @@ impl Loop {
                 let mut gone = Batch::at(published.stages.noticed);
                 gone.changes.extend(demand.unwanted.iter().cloned().map(Change::Remove));
                 open.extend(demand.wanted.iter().cloned());
-                cluster.watching.demand(demand);
+                // An error means that watching has ended, which the next look at batches tells.
+                let _ended = cluster.demands.send(demand);
                 self.take(gone, published, later);
                 continue;
             }

@@ -237,14 +237,17 @@ async fn drain_all(
 /// Where objects come from.
 enum Source {
     Directory(PathBuf),
-    Cluster(Scope),
+    Cluster(Box<Scope>),
 }
 
 impl Source {
     fn of(settings: &Settings) -> Result<Self, StartError> {
         match (&settings.manifests, settings.cluster.watch) {
             (Some(directory), false) => Ok(Self::Directory(directory.clone())),
-            (None, true) => Ok(Self::Cluster(settings.cluster.scope.clone())),
+            (None, true) => {
+                let scope = Scope { port_map: settings.port_map.clone(), ..settings.cluster.scope.clone() };
+                Ok(Self::Cluster(Box::new(scope)))
+            }
             (Some(_), true) => Err(StartError::TwoSources),
             (None, false) => Err(StartError::NothingToServe),
         }
@@ -257,7 +260,7 @@ impl Source {
                 let (first, publisher) = publish::start(&directory, settings, Timestamp::now)?;
                 Ok((Some(first), publisher))
             }
-            Self::Cluster(scope) => Ok((None, publish::start_cluster(scope, settings, Timestamp::now)?)),
+            Self::Cluster(scope) => Ok((None, publish::start_cluster(*scope, settings, Timestamp::now)?)),
         }
     }
 }

@@ -113,6 +113,13 @@ keys! {
             }
             Ok(())
         };
+    "peers.service" ("text", "none")
+        "The headless Service, in Postern's own namespace, that selects its pods: by it the nodes that run Postern are known." =>
+        |s, v| {
+            let service = v.text()?;
+            s.cluster.scope.peers_service = (service != "none").then(|| service.to_owned());
+            Ok(())
+        };
     "takeover.traefik" ("auto, observe or own", "auto")
         "What Postern is to Traefik: `own` serves in its place, `observe` binds and writes nothing and reports, `auto` owns where it does not run at start." =>
         |s, v| wish(s, v, Product::Traefik);

@@ -35,8 +35,9 @@ impl Node {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-        command.args(["serve", "--kubernetes", "--bind", "127.0.0.1", "--admin", "127.0.0.1:0", "--workers", "1"]);
-        command.args(["--map-port", "80=0", "--map-port", "443=0"]).env_clear().env("KUBECONFIG", kubeconfig);
+        command.args(["serve", "--kubernetes", "--admin", "127.0.0.1:0", "--workers", "1"]);
+        command.env_clear().env("KUBECONFIG", kubeconfig);
+        command.env("POSTERN_BIND", "127.0.0.1").env("POSTERN_MAP_PORT", "80=0,443=0");
         command.env("POSTERN_KUBERNETES_CACHE", cache).env("POSTERN_KUBERNETES_ADDRESSES", ADDRESS);
         command.env("HOME", directory.path());
         for (name, value) in variables {
@@ -100,6 +101,15 @@ impl Node {
         ask(plain["bound"][0].as_str()?.parse().ok()?, host, "/")?.get(9..12)?.parse().ok()
     }
 
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn terminate(&mut self) {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "it runs");
+        let ended = self.child.wait().expect("a child of ours");
+        assert!(ended.success(), "{ended}: {}", self.log());
+    }
+
     /// The memory that is its own, in KiB.
     pub(crate) fn memory(&self) -> i64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
@@ -147,7 +157,7 @@ pub(crate) fn backend() -> SocketAddr {
 const SPARE: &str = "198.51.100.77";
 
 /// An address of this machine that an EndpointSlice may have, which excludes loopback's own. Nothing is sent.
-fn own_address() -> Ipv4Addr {
+pub(crate) fn own_address() -> Ipv4Addr {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
     if socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9)).is_err() {
         let added = Command::new("ip").args(["address", "replace", &format!("{SPARE}/32"), "dev", "lo"]).status();

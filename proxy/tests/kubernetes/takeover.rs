@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{
-    node::{ADDRESS, Node},
-    support::control_plane::{Channel, ControlPlane},
+    node::{ADDRESS, Node, own_address},
+    support::control_plane::{Channel, ControlPlane, free_port},
     watch::{CLASSES, ingress, shop},
 };
 
@@ -200,4 +200,79 @@ fn the_service_of_the_other_says_where_things_are_reached() {
         ["web", "websecure"],
         "{service}"
     );
+}
+
+/// The headless Service that selects Postern's pods, and two of these: one here, one that nobody reaches.
+fn peers() -> String {
+    format!(
+        "
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: postern-peers, namespace: default}}
+spec: {{clusterIP: None, selector: {{app: postern}}, ports: [{{name: peers, port: 9443}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: postern-peers-1, namespace: default, labels: {{kubernetes.io/service-name: postern-peers}}}}
+addressType: IPv4
+endpoints:
+- {{addresses: ['{}'], nodeName: here, conditions: {{ready: true}}}}
+- {{addresses: ['192.0.2.200'], nodeName: away, conditions: {{ready: true}}}}
+ports: [{{name: peers, port: 9443}}]
+",
+        own_address()
+    )
+}
+
+fn slices(cluster: &ControlPlane) -> Vec<Value> {
+    let is_ours =
+        |slice: &Value| slice["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "postern.dev";
+    cluster.list("endpointslices").into_iter().filter(is_ours).collect()
+}
+
+#[test]
+#[ignore = "needs an API server: cargo xtask test kubernetes"]
+fn the_service_of_the_other_leads_to_the_nodes_that_answer_and_to_nobody_when_these_have_gone() {
+    let Some(cluster) = ControlPlane::start() else { return };
+    cluster.apply(&[TRAEFIK, &peers()].concat());
+    let service = cluster.get("service", "edge", "traefik");
+    let cache = tempfile::tempdir().expect("a directory");
+    let [plain, tls] = [free_port(), free_port()];
+    let ports = format!("80={plain},443={tls}");
+    let variables = [
+        ("POSTERN_TAKEOVER_TRAEFIK", "own"),
+        ("POSTERN_PEERS_SERVICE", "postern-peers"),
+        ("POSTERN_BIND", "0.0.0.0"),
+        ("POSTERN_MAP_PORT", &ports),
+    ];
+    let mut node = Node::start_with(&cluster.kubeconfig(), cache.path(), &variables);
+    let slice = node.until("a slice", |_| slices(&cluster).pop());
+    let endpoints = slice["endpoints"].as_array().expect("a list");
+    assert_eq!(endpoints.len(), 1, "{slice}");
+    assert_eq!(endpoints[0]["addresses"][0], own_address().to_string(), "{slice}");
+    assert_eq!(endpoints[0]["nodeName"], "here", "{slice}");
+    assert_eq!(slice["metadata"]["labels"]["kubernetes.io/service-name"], "traefik", "{slice}");
+    let port = |name: &str| {
+        let ports = slice["ports"].as_array().expect("a list").iter();
+        ports.filter(|port| port["name"] == name).map(|port| port["port"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!([port("web"), port("websecure")], [[plain], [tls]], "{slice}");
+
+    // Somebody takes it away.
+    cluster.delete("endpointslice", "edge", slice["metadata"]["name"].as_str().expect("a name"));
+    node.until("the slice again", |_| slices(&cluster).pop());
+
+    // Its pod is asked to go: what leads here goes first.
+    cluster.apply(&peers().replace("conditions: {ready: true}", "conditions: {ready: false, terminating: true}"));
+    node.until("no slice", |_| slices(&cluster).is_empty().then_some(()));
+    cluster.apply(&peers());
+    node.until("the slice once more", |_| slices(&cluster).pop());
+    let ending = peers().replace("conditions: {ready: true}", "conditions: {ready: false, terminating: true}");
+    cluster.apply(&ending);
+    node.terminate();
+    assert_eq!(slices(&cluster), Vec::<Value>::new(), "nothing leads to a Postern that has gone");
+    let holder = cluster.get("lease", "default", "postern")["spec"]["holderIdentity"].clone();
+    assert_eq!(holder, "", "the Lease is given back");
+    assert_eq!(cluster.get("service", "edge", "traefik"), service, "the Service is as it was");
 }

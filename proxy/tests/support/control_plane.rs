@@ -207,7 +207,7 @@ fn skip(reason: &str) {
 
 /// A free loopback port below those that the kernel gives to outgoing connections: nobody takes it while the server is
 /// down. Tests of other processes start to look elsewhere.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 10_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

@@ -5,6 +5,7 @@
 pub mod adoption;
 mod decision;
 mod product;
+pub mod slice;
 
 pub use decision::{Decision, Remembered, Ruling, Seen, Stance, Wish, Wishes};
 pub use product::Product;

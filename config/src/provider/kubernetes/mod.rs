@@ -29,8 +29,11 @@ use tokio::sync::{mpsc, oneshot};
 use self::{cache::Cache, collect::Collector, fetch::Fetches, resource::Source, status::Statuses};
 use super::{Batch, Demand, Show};
 pub use crate::kubernetes::status::Address;
-use crate::kubernetes::{convert::Settings, takeover::Wishes};
-use takeover::{Start, Takeover};
+use crate::kubernetes::{
+    convert::Settings,
+    takeover::{Wishes, adoption::Adopted},
+};
+use takeover::{Leading, Start, Takeover, follow_service};
 
 /// How long the API server may take before what is on disk is served instead.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,6 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LEASE: &str = "postern";
 /// Between two looks whether what is on disk is current.
 const LOOK: Duration = Duration::from_secs(10);
+/// What the holder of the Lease writes on its way out may take so long.
+const LAST_WRITE: Duration = Duration::from_secs(2);
 /// Changes that may wait to be collected.
 const WAITING: usize = 1024;
 
@@ -54,6 +59,10 @@ pub struct Scope {
     pub writing: Option<Writing>,
     /// What is done beside other products.
     pub takeover: Wishes,
+    /// The headless Service in our own namespace that selects the pods of all Posterns.
+    pub peers_service: Option<String>,
+    /// Ports in objects, and the ports that are bound for them where those differ.
+    pub port_map: Vec<(u16, u16)>,
 }
 
 /// How status is written.
@@ -101,10 +110,9 @@ impl Watching {
         self.shows.clone()
     }
 
-    /// Says which objects are referred to from now on. A batch that answers it follows, even if nothing is there.
-    pub fn demand(&self, demand: Demand) {
-        // An error means that watching has ended; publishing notices by itself.
-        let _ended = self.demands.send(demand);
+    /// Which objects are referred to is to be said here. A batch that answers follows, even if nothing is there.
+    pub fn demands(&self) -> mpsc::UnboundedSender<Demand> {
+        self.demands.clone()
     }
 }
 
@@ -170,22 +178,62 @@ impl Following {
             takeover = start.decide(&client) => takeover,
             _ = &mut stopped => return,
         };
-        let controllers = takeover.apply(settings).gateway_controllers.into();
+        let settings = takeover.apply(settings);
         if takeover.decision.observes() {
             scope.writing = None;
         }
+        let adopted = tokio::sync::watch::Sender::new(takeover.service().cloned());
         decided(takeover);
         let (ending, ended) = tokio::sync::watch::channel(());
+        let (leaving, left) = tokio::sync::watch::channel(());
         let (lease, candidate) = candidate(&client, &scope, ended);
+        let leading = leading(&client, &scope, &settings, &adopted, lease.clone());
+        let leading = leading.map(|leading| tokio::spawn(leading.run(left)));
+        let controllers = settings.gateway_controllers.into();
         tokio::select! {
-            () = Watch::new(client, scope, lease, sink).run(controllers, demanded, shown) => {}
+            () = Watch::new(client.clone(), scope, lease, sink).run(controllers, demanded, shown) => {}
+            () = follow_service(client, settings.entry_points, adopted) => {}
             _ = stopped => {}
+        }
+        drop(leaving);
+        if let Some(leading) = leading {
+            let _in_time = tokio::time::timeout(LAST_WRITE, leading).await;
         }
         drop(ending);
         if let Some(candidate) = candidate {
             let _panicked = candidate.await;
         }
     }
+}
+
+/// What leads the adopted Service here, where there is one and we may write.
+fn leading(
+    client: &Client,
+    scope: &Scope,
+    settings: &Settings,
+    adopted: &tokio::sync::watch::Sender<Option<Adopted>>,
+    lease: Terms,
+) -> Option<Leading> {
+    let is_there = adopted.borrow().is_some();
+    if !is_there || scope.writing.is_none() {
+        return None;
+    }
+    let Some(service) = scope.peers_service.clone() else {
+        tracing::warn!(
+            "peers.service is not set, so which nodes run Postern is not known, and nothing leads the adopted Service to them"
+        );
+        return None;
+    };
+    let bound = |port: u16| scope.port_map.iter().find(|(from, _)| *from == port).map_or(port, |(_, to)| *to);
+    let points = settings.entry_points.iter().map(|point| (point.name.to_string(), bound(point.socket.port)));
+    Some(Leading {
+        client: client.clone(),
+        lease,
+        adopted: adopted.subscribe(),
+        // Where the system chooses, other nodes have another port.
+        bound: points.filter(|(_, port)| *port > 0).collect(),
+        peers: (client.default_namespace().to_owned(), service),
+    })
 }
 
 type Terms = tokio::sync::watch::Receiver<Option<lease::Term>>;

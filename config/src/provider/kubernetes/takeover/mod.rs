@@ -1,6 +1,8 @@
 //! Looks in the cluster for the products that Postern replaces, and does what was decided: adopts the Service of one
 //! that is owned. What follows from what is seen is decided by [`crate::kubernetes::takeover`].
 
+mod follow_service;
+mod lead;
 mod record;
 mod seek;
 
@@ -11,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 pub use self::record::Record;
 use self::seek::Found;
+pub(super) use self::{follow_service::follow_service, lead::Leading};
 use crate::kubernetes::{
     convert::{EntryPoint, Settings},
     takeover::{
