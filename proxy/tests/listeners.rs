@@ -61,6 +61,7 @@ fn world(settings: Settings, workers: usize) -> World {
         live: Live::default(),
         metrics: Arc::new(Metrics::new(workers)),
         offload: runtime.handle().clone(),
+        observing: std::sync::atomic::AtomicBool::new(false),
     });
     let queues = (0..workers).map(|_| access_log::Queue::default()).collect();
     let threads = Workers::start(&shared, queues).expect("threads");
