@@ -15,6 +15,7 @@ pub mod args;
 pub mod demo;
 pub mod exchange;
 pub mod explain;
+pub mod handover;
 pub mod lifecycle;
 pub mod listener;
 pub mod middleware;

@@ -6,6 +6,7 @@ mod client_hello;
 mod compile;
 mod forwarded_headers;
 mod go_regex;
+mod handover;
 mod http1_guard;
 mod manifests;
 mod path_normalisation;
@@ -17,6 +18,7 @@ pub use client_hello::client_hello;
 pub use compile::compile;
 pub use forwarded_headers::forwarded_headers;
 pub use go_regex::go_regex;
+pub use handover::handover;
 pub use http1_guard::http1_guard;
 pub use manifests::manifests;
 pub use path_normalisation::path_normalisation;
@@ -33,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("compile", compile),
     ("forwarded_headers", forwarded_headers),
     ("go_regex", go_regex),
+    ("handover", handover),
     ("http1_guard", http1_guard),
     ("manifests", manifests),
     ("path_normalisation", path_normalisation),

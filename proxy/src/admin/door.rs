@@ -6,25 +6,22 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use ipnet::IpNet;
 use tokio::{
-    net::{TcpListener, TcpStream, UnixStream},
+    net::{TcpStream, UnixStream},
     task::JoinSet,
 };
 use tokio_util::either::Either;
 
 use super::{
-    State,
+    Berth, State,
+    berth::Entrance,
     server::{self, Audience},
     socket::SocketFile,
 };
-use crate::{settings::Settings, telemetry::rarely::Rarely};
-
-/// Between two tries to have a port that somebody else has.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::{handover::Purpose, settings::Settings, telemetry::rarely::Rarely};
 
 /// Why the admin server cannot be reached where the settings say.
 #[derive(Debug, thiserror::Error)]
@@ -53,123 +50,75 @@ pub enum DoorError {
 /// All doors that the settings ask for.
 #[derive(Debug, Default)]
 pub struct Doors {
-    address: Option<(TcpListener, SocketAddr)>,
+    address: Option<Entrance>,
     socket: Option<SocketFile>,
-    scrapers: Option<Scrapers>,
-}
-
-/// The door for those who collect metrics.
-#[derive(Debug)]
-struct Scrapers {
-    wanted: SocketAddr,
-    /// `None` while somebody else has the port: the predecessor in a rolling update, most likely.
-    listener: Option<TcpListener>,
-    from: Arc<[IpNet]>,
+    scrapers: Option<(Entrance, Arc<[IpNet]>)>,
 }
 
 impl Doors {
-    /// Opens them. Only the one for scrapers may have to wait.
-    pub async fn open(settings: &Settings) -> Result<Self, DoorError> {
-        let address = match settings.admin.address {
-            Some(address) => {
-                let listener = bind(address).await.map_err(|source| DoorError::Address { address, source })?;
-                Some(listener)
+    /// Opens them, and returns the berths of those that change hands when a process takes over from another. The socket for
+    /// scrapers may have to wait; that of the admin server only where a predecessor may have it.
+    pub fn open(settings: &Settings) -> Result<(Self, Vec<(Purpose, Berth)>), DoorError> {
+        let (mut doors, mut berths) = (Self::default(), Vec::new());
+        if let Some(address) = settings.admin.address {
+            let (mut berth, entrance) = Berth::new(address);
+            match berth.bind() {
+                Err(source) if source.kind() != io::ErrorKind::AddrInUse || settings.handover.socket.is_none() => {
+                    return Err(DoorError::Address { address, source });
+                }
+                Ok(()) | Err(_) => {}
             }
-            None => None,
-        };
-        let socket =
-            settings.admin.socket.as_deref().map(|path| {
-                SocketFile::bind(path).map_err(|source| DoorError::Socket { path: path.to_owned(), source })
-            });
-        let scrapers = match settings.metrics.address {
-            Some(wanted) => Some(Scrapers::open(wanted, settings.metrics.from.as_slice().into()).await),
-            None => None,
-        };
-        Ok(Self { address, socket: socket.transpose()?, scrapers })
-    }
-
-    /// Where the admin server listens.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.address.as_ref().map(|(_, address)| *address)
-    }
-
-    /// Where metrics are collected, if that is bound already.
-    pub fn metrics(&self) -> Option<SocketAddr> {
-        self.scrapers.as_ref()?.listener.as_ref()?.local_addr().ok()
+            berths.push((Purpose::Admin, berth));
+            doors.address = Some(entrance);
+        }
+        if let Some(path) = &settings.admin.socket {
+            let failed = |source| DoorError::Socket { path: path.clone(), source };
+            doors.socket = Some(SocketFile::bind(path).map_err(failed)?);
+        }
+        if let Some(address) = settings.metrics.address {
+            let (mut berth, entrance) = Berth::new(address);
+            // It is tried again by whoever holds the berth.
+            let _taken = berth.bind();
+            berths.push((Purpose::Metrics, berth));
+            doors.scrapers = Some((entrance, settings.metrics.from.as_slice().into()));
+        }
+        Ok((doors, berths))
     }
 
     /// Answers at all of them, until `tasks` are shut down.
     pub fn serve(self, state: &Arc<State>, tasks: &mut JoinSet<()>) {
-        if let Some((listener, _)) = self.address {
-            tasks.spawn(server::serve(Door::Address(listener), state.clone()));
-        }
-        if let Some(socket) = self.socket {
-            tasks.spawn(server::serve(Door::Socket(socket), state.clone()));
-        }
-        if let Some(scrapers) = self.scrapers {
-            tasks.spawn(scrapers.serve(state.clone()));
-        }
-    }
-}
-
-impl Scrapers {
-    async fn open(wanted: SocketAddr, from: Arc<[IpNet]>) -> Self {
-        let listener = match bind(wanted).await {
-            Ok((listener, _)) => Some(listener),
-            Err(error) => {
-                tracing::warn!(address = %wanted, %error, "metrics.address cannot be had yet; trying on");
-                None
-            }
-        };
-        Self { wanted, listener, from }
-    }
-
-    async fn serve(self, state: Arc<State>) {
-        let listener = match self.listener {
-            Some(listener) => listener,
-            None => bind_patiently(self.wanted).await,
-        };
-        let door = Door::Scrapers { listener, from: self.from, refused: Rarely::default() };
-        server::serve(door, state).await;
-    }
-}
-
-async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(address).await?;
-    let bound = listener.local_addr()?;
-    Ok((listener, bound))
-}
-
-async fn bind_patiently(address: SocketAddr) -> TcpListener {
-    loop {
-        tokio::time::sleep(PAUSE).await;
-        if let Ok((listener, bound)) = bind(address).await {
-            tracing::info!(address = %bound, "metrics.address is ours now");
-            return listener;
+        let address = self.address.map(Door::Address);
+        let socket = self.socket.map(Door::Socket);
+        let scrapers =
+            self.scrapers.map(|(entrance, from)| Door::Scrapers { entrance, from, refused: Rarely::default() });
+        for door in [address, socket, scrapers].into_iter().flatten() {
+            tasks.spawn(server::serve(door, state.clone()));
         }
     }
 }
 
 /// A door that is open.
 pub(super) enum Door {
-    Address(TcpListener),
+    Address(Entrance),
     Socket(SocketFile),
-    Scrapers { listener: TcpListener, from: Arc<[IpNet]>, refused: Rarely },
+    Scrapers { entrance: Entrance, from: Arc<[IpNet]>, refused: Rarely },
 }
 
 impl Door {
     /// The next connection that may ask.
-    pub(super) async fn accept(&self) -> io::Result<Either<TcpStream, UnixStream>> {
+    pub(super) async fn accept(&mut self) -> io::Result<Either<TcpStream, UnixStream>> {
         match self {
-            Self::Address(listener) => Ok(Either::Left(listener.accept().await?.0)),
+            Self::Address(entrance) => Ok(Either::Left(entrance.accept().await?)),
             Self::Socket(socket) => Ok(Either::Right(socket.listener().accept().await?.0)),
-            Self::Scrapers { listener, from, refused } => {
+            Self::Scrapers { entrance, from, refused } => {
                 loop {
-                    let (stream, peer) = listener.accept().await?;
-                    if is_from(from, peer.ip()) {
+                    let stream = entrance.accept().await?;
+                    // Who has gone already asks for nothing.
+                    let Ok(peer) = stream.peer_addr().map(|peer| peer.ip()) else { continue };
+                    if is_from(from, peer) {
                         return Ok(Either::Left(stream));
                     }
-                    refused.log(|| tracing::warn!(peer = %peer.ip(), "refused to be asked for metrics; metrics.from says who may"));
+                    refused.log(|| tracing::warn!(%peer, "refused to be asked for metrics; metrics.from says who may"));
                 }
             }
         }

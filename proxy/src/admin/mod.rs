@@ -4,6 +4,7 @@
 //! answers, [`crate::view`] says what is shown.
 
 mod api;
+mod berth;
 mod door;
 mod guard;
 mod server;
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 use postern_config::{provider::kubernetes::takeover::Takeover, report::Report};
 use tokio::sync::{Notify, watch};
 
+pub use berth::Berth;
 pub use door::{DoorError, Doors};
 
 use crate::{listener::Status, telemetry::log::LevelControl, worker::Shared};
@@ -69,6 +71,11 @@ impl State {
     /// Every object that was listed at start is in the plan that workers read.
     pub fn set_programmed(&self) {
         self.programmed.store(true, Relaxed);
+    }
+
+    /// Whether it is so.
+    pub fn is_programmed(&self) -> bool {
+        self.programmed.load(Relaxed)
     }
 
     /// Whether this node serves, rather than observe what another edge does, once that is decided. `false` too where it

@@ -34,7 +34,7 @@ pub(super) enum Audience {
 }
 
 /// Serves until dropped.
-pub(super) async fn serve(door: Door, state: Arc<State>) {
+pub(super) async fn serve(mut door: Door, state: Arc<State>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {

@@ -14,6 +14,7 @@ mod probe;
 mod running;
 mod serve;
 mod signal;
+mod succession;
 
 use std::{fmt::Display, io::Write as _, process::ExitCode};
 

@@ -41,7 +41,11 @@ impl Pipeline {
         if !published.changed.is_empty() {
             self.swap(published);
         }
-        self.state.set_programmed();
+        if !self.state.is_programmed() {
+            self.state.set_programmed();
+            // Whoever waits for the first plan is told of it, though it be empty.
+            self.plans.send_modify(|_| ());
+        }
         let before = self.state.report.swap(published.report.clone());
         let control = &self.state.shared.metrics.control;
         if published.report.input.iter().any(|problem| !before.input.contains(problem)) {

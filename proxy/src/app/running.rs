@@ -1,6 +1,7 @@
 //! A running node: built, then run until it is told to stop. Tests start the same.
 
 use std::{
+    convert::Infallible,
     fmt,
     future::Future,
     io,
@@ -30,10 +31,16 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{offload::Offload, pipeline::Pipeline, signal};
+use super::{
+    offload::Offload,
+    pipeline::Pipeline,
+    signal,
+    succession::{Desk, Succession},
+};
 use crate::{
     admin::{DoorError, Doors, State},
     exchange::{self, Body, Connection},
+    handover,
     listener::Listeners,
     plan::{Live, Plan},
     settings::Settings,
@@ -73,6 +80,9 @@ pub enum StartError {
     /// Where the admin server is to be reached.
     #[error(transparent)]
     Admin(#[from] DoorError),
+    /// The operator's place for hand-overs.
+    #[error(transparent)]
+    HandOver(#[from] handover::DoorError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -114,9 +124,12 @@ pub struct App {
     state: Arc<State>,
     workers: Workers,
     serving: Serving,
-    drain: oneshot::Sender<()>,
+    drain: oneshot::Sender<Infallible>,
     break_off: oneshot::Sender<()>,
+    replaced: oneshot::Receiver<()>,
     doors: Doors,
+    /// Where the admin server was at first, and the one for scrapers.
+    operators: (Option<SocketAddr>, Option<SocketAddr>),
     pipeline: Pipeline,
     publisher: Publisher,
     access_log: Option<access_log::Writer>,
@@ -128,28 +141,47 @@ impl App {
     pub async fn build(settings: Settings, log_level: LevelControl) -> Result<Self, StartError> {
         let source = Source::of(&settings)?;
         let (access_log, queues) = access_log::start(&settings.access_log, settings.workers)?;
-        let doors = Doors::open(&settings).await?;
+        if let Some(path) = &settings.handover.socket {
+            handover::prepare(path)?;
+        }
+        let (doors, berths) = Doors::open(&settings)?;
         let (first, publisher) = source.start(settings.for_compiler(Timestamp::now()))?;
         let offload = Offload::start(settings.workers)?;
         let shared = Arc::new(shared(settings, &offload));
         let workers = Workers::start(&shared, queues)?;
-        let mut listeners = Listeners::new(shared.clone(), workers.handles(), exchange::serve)?;
+        let listeners = Listeners::new(shared.clone(), workers.handles(), exchange::serve)?;
         let state = Arc::new(State::new(shared, listeners.status(), publisher.takeover(), log_level));
         let (announce, plans) = watch::channel(0);
         let pipeline = Pipeline::new(state.clone(), announce);
         if let Some(first) = first {
             pipeline.apply(&first);
         }
-        listeners.reconcile();
+        let mut succession = Succession::new(listeners, Desk::new(berths), state.clone());
+        succession.attend().await;
+        let operators = succession.operators();
         let (drain, drain_asked) = oneshot::channel();
         let (break_off, break_off_asked) = oneshot::channel();
-        let serving = Box::pin(listen(listeners, plans, drain_asked, break_off_asked));
-        Ok(Self { state, workers, serving, drain, break_off, doors, pipeline, publisher, access_log, offload })
+        let (when_replaced, replaced) = oneshot::channel();
+        let serving = Box::pin(listen(succession, plans, drain_asked, when_replaced, break_off_asked));
+        Ok(Self {
+            state,
+            workers,
+            serving,
+            drain,
+            break_off,
+            replaced,
+            doors,
+            operators,
+            pipeline,
+            publisher,
+            access_log,
+            offload,
+        })
     }
 
     /// Where it listens.
     pub fn bound(&self) -> Bound {
-        let (admin, metrics) = (self.doors.address(), self.doors.metrics());
+        let (admin, metrics) = self.operators;
         Bound { admin, metrics, listeners: self.state.listeners.load().bound.clone() }
     }
 
@@ -161,7 +193,7 @@ impl App {
     /// Runs until `stop` resolves or the API asks for a drain; then drains, for as long as the settings say or until
     /// `at_once` resolves.
     pub async fn run(self, stop: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
-        let Self { state, workers, mut serving, drain, break_off, doors, pipeline, mut publisher, .. } = self;
+        let Self { state, workers, mut serving, drain, break_off, replaced, doors, pipeline, mut publisher, .. } = self;
         let mut tasks = JoinSet::new();
         doors.serve(&state, &mut tasks);
         tasks.spawn({
@@ -178,6 +210,7 @@ impl App {
             () = state.drain.notified() => tracing::info!("asked to drain through the API"),
             () = pipeline.run(&mut publisher) => tracing::error!("objects are no longer followed"),
             () = &mut serving => {}
+            Ok(()) = replaced => tracing::info!("replaced: leaving"),
         }
         state.set_draining();
         let deadline = state.shared.settings.drain_deadline;
@@ -193,34 +226,31 @@ impl App {
     }
 }
 
-/// Follows the plan until `drain` is asked for, then drains until `break_off` is.
+/// Follows the plan until `drain` is asked for, or a successor has `replaced` us, then drains until `break_off` is asked for.
 async fn listen<F, R>(
-    mut listeners: Listeners<F>,
+    mut succession: Succession<F>,
     mut plans: watch::Receiver<u64>,
-    drain: oneshot::Receiver<()>,
+    drain: oneshot::Receiver<Infallible>,
+    replaced: oneshot::Sender<()>,
     break_off: oneshot::Receiver<()>,
 ) where
     F: Fn(Request<Incoming>, Rc<Connection>, Rc<Worker>) -> R + Clone + Send + 'static,
     R: Future<Output = Response<Body>> + 'static,
 {
-    tokio::select! {
-        () = listeners.run(&mut plans) => {}
-        _ = drain => {}
-    }
-    listeners.drain(async { drop(break_off.await) }).await;
+    succession.run(&mut plans, drain, replaced).await;
+    succession.drain(async { drop(break_off.await) }).await;
 }
 
 /// Waits for all connections to end; after `deadline`, or when `at_once` resolves, they are broken off. Says whether
 /// all have ended.
 async fn drain_all(
     mut serving: Serving,
-    drain: oneshot::Sender<()>,
+    drain: oneshot::Sender<Infallible>,
     break_off: oneshot::Sender<()>,
     deadline: Duration,
     at_once: impl Future<Output = ()>,
 ) -> bool {
-    // An error means that it has come to its end already.
-    let _ended = drain.send(());
+    drop(drain);
     tokio::select! {
         () = &mut serving => return true,
         () = at_once => {}

@@ -23,12 +23,18 @@ pub struct BindProblem {
     pub reason: String,
     /// The way out.
     pub remedy: &'static str,
+    /// Whether somebody else has it: another program, or a Postern that has not left yet.
+    pub taken: bool,
 }
 
 impl BindProblem {
     pub(super) fn new(key: SocketKey, address: SocketAddr, error: &io::Error) -> Self {
-        Self { key, address, reason: error.to_string(), remedy: remedy(error.kind()) }
+        Self { key, address, reason: error.to_string(), remedy: remedy(error.kind()), taken: is_taken(error) }
     }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrInUse
 }
 
 fn remedy(kind: io::ErrorKind) -> &'static str {
@@ -46,10 +52,19 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
     }
 }
 
+/// Who may be on an address already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Company {
+    /// Nobody.
+    Alone,
+    /// A Postern that is about to leave it.
+    Beside,
+}
+
 /// `count` sockets of one SO_REUSEPORT group. Port 0 lets the system choose one for all.
-pub(super) fn bind_group(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
+pub(super) fn bind_group(address: SocketAddr, count: usize, company: Company) -> io::Result<Vec<TcpListener>> {
     // A group lets anybody of the same user in: another program, or a second Postern, is found only without the option.
-    if address.port() != 0 {
+    if address.port() != 0 && company == Company::Alone {
         new_socket(address)?.bind(&address.into())?;
     }
     let first = bind_one(address)?;
@@ -58,7 +73,8 @@ pub(super) fn bind_group(address: SocketAddr, count: usize) -> io::Result<Vec<Tc
     std::iter::once(Ok(first)).chain(rest).collect()
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+/// One more socket of a group that is bound. The kernel lets in who has the effective user of the group's other sockets.
+pub(super) fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = new_socket(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;

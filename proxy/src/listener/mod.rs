@@ -8,6 +8,8 @@ mod accept;
 mod bind;
 mod connection;
 mod descriptors;
+mod group;
+mod handover;
 mod limits;
 mod load;
 pub mod proxy_protocol;
@@ -16,10 +18,9 @@ mod tunnel;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -29,9 +30,14 @@ use postern_config::snapshot::{SocketKey, Transport};
 use tokio::sync::watch;
 
 pub use bind::BindProblem;
+pub use handover::Heirloom;
 pub use limits::{Occupancy, Place};
 
-use self::load::Loads;
+use self::{
+    bind::Company,
+    group::{Group, Site, Stage},
+    load::Loads,
+};
 use crate::{
     exchange::{Body, Connection},
     lifecycle::drain::Drain,
@@ -40,9 +46,6 @@ use crate::{
     tls::{self, Tls, TlsError},
     worker::{Shared, Worker, WorkerHandle},
 };
-
-/// Pause before a socket that could not be bound is tried again.
-const RETRY: Duration = Duration::from_secs(3);
 
 /// Sockets of the whole process. `F` answers requests.
 pub struct Listeners<F> {
@@ -72,31 +75,6 @@ struct Common {
     loads: Loads,
     workers: Vec<WorkerHandle>,
     refusals: Rarely,
-}
-
-/// One group of sockets: the same address on every worker.
-#[derive(Debug)]
-struct Site {
-    id: u64,
-    key: SocketKey,
-    /// What the listener was when it was bound: connections that come while it goes are still answered.
-    name: Arc<str>,
-    transport: Transport,
-    common: Arc<Common>,
-}
-
-/// How far the end of a group has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Accepting,
-    Leaving,
-    Ended,
-}
-
-/// A group that is bound.
-struct Group {
-    address: SocketAddr,
-    stage: watch::Sender<Stage>,
 }
 
 /// A worker's part of it all.
@@ -153,18 +131,30 @@ where
     /// Binds what the plan wants and is not bound, and gives up what it does not want. To be called after each change of
     /// the plan, and every few seconds while there are problems.
     pub fn reconcile(&mut self) -> Arc<Status> {
+        self.reconcile_in(Company::Alone)
+    }
+
+    /// The same where another Postern is on these addresses that is about to leave them.
+    pub fn reconcile_beside(&mut self) -> Arc<Status> {
+        self.reconcile_in(Company::Beside)
+    }
+
+    fn reconcile_in(&mut self, company: Company) -> Arc<Status> {
         let wanted = wanted(&self.shared);
         let gone: Vec<_> = self.groups.keys().filter(|group| !wanted.contains(group)).copied().collect();
-        for group in gone {
-            if let Some(group) = self.groups.remove(&group) {
-                group.stage.send_replace(Stage::Leaving);
-                self.leaving.push(group.stage);
-            }
-        }
+        gone.into_iter().for_each(|group| self.give_up(group, Stage::CLOSING));
         self.leaving.retain(|stage| !stage.is_closed());
         let missing = wanted.into_iter().filter(|group| !self.groups.contains_key(group)).collect::<Vec<_>>();
-        let problems = missing.into_iter().filter_map(|(key, address)| self.add(key, address).err()).collect();
+        let add = |(key, address)| self.add(key, address, company).err();
+        let problems = missing.into_iter().filter_map(add).collect();
         self.publish(problems)
+    }
+
+    fn give_up(&mut self, group: (SocketKey, SocketAddr), stage: Stage) {
+        if let Some(group) = self.groups.remove(&group) {
+            group.stage.send_replace(stage);
+            self.leaving.push(group.stage);
+        }
     }
 
     fn publish(&self, problems: Vec<BindProblem>) -> Arc<Status> {
@@ -178,55 +168,37 @@ where
         status
     }
 
-    fn add(&mut self, key: SocketKey, address: SocketAddr) -> Result<(), BindProblem> {
-        let sockets = bind::bind_group(address, self.common.workers.len())
-            .map_err(|error| BindProblem::new(key, address, &error))?;
-        let actual = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(address);
+    fn add(&mut self, key: SocketKey, address: SocketAddr, company: Company) -> Result<(), BindProblem> {
+        let bound = bind::bind_group(address, self.common.workers.len(), company)
+            .and_then(|sockets| Ok((Group::new(&sockets, false)?, sockets)));
+        let (group, sockets) = bound.map_err(|error| BindProblem::new(key, address, &error))?;
+        tracing::info!(listener = %key, address = %group.address, "listening");
+        self.start(key, &group, sockets);
+        self.groups.insert((key, address), group);
+        Ok(())
+    }
+
+    /// Gives each worker its share of `sockets`, and those that get none a part in the group's connections.
+    fn start(&mut self, key: SocketKey, group: &Group, sockets: Vec<TcpListener>) {
         self.sites += 1;
         let plan = self.shared.plan.load();
         let listener = plan.snapshot.listeners.get(&key);
         let name = listener.map_or_else(|| key.port.to_string().into(), |listener| listener.name.clone());
         let transport = listener.map_or(Transport::Plain, |listener| listener.transport);
         let site = Arc::new(Site { id: self.sites, key, name, transport, common: self.common.clone() });
-        let stage = watch::Sender::new(Stage::Accepting);
-        for (handle, socket) in self.common.workers.iter().zip(sockets) {
-            let (site, stage, service) = (site.clone(), stage.subscribe(), self.service.clone());
-            handle.spawn(move |worker| accept::run(socket, site, stage, worker, service));
-        }
-        tracing::info!(listener = %key, address = %actual, "listening");
-        self.groups.insert((key, address), Group { address: actual, stage });
-        Ok(())
-    }
-
-    /// Reconciles after each change that `plans` announces, and while something could not be bound, until `plans` ends.
-    pub async fn run(&mut self, plans: &mut watch::Receiver<u64>) {
-        loop {
-            let status = self.reconcile();
-            let retry = async {
-                match status.problems.is_empty() {
-                    true => std::future::pending().await,
-                    false => tokio::time::sleep(RETRY).await,
-                }
-            };
-            tokio::select! {
-                changed = plans.changed() => if changed.is_err() { return },
-                () = retry => {}
-            }
+        let shares = shares(sockets, self.common.workers.len());
+        for (handle, sockets) in self.common.workers.iter().zip(shares) {
+            let (site, stage, service) = (site.clone(), group.stage.subscribe(), self.service.clone());
+            handle.spawn(move |worker| accept::run(sockets, site, stage, worker, service));
         }
     }
 
-    /// Closes all sockets and waits until all connections have ended; those that have not within the settings' drain
-    /// deadline, or when `at_once` resolves, are broken off.
-    pub async fn drain(mut self, at_once: impl Future<Output = ()>) {
-        self.leaving.extend(std::mem::take(&mut self.groups).into_values().map(|group| group.stage));
+    /// Gives all sockets up and waits until all connections have ended; those that have not within the settings' drain
+    /// deadline, or when `at_once` resolves, are broken off. Where `yielding` a predecessor accepts again on what it had.
+    pub async fn drain(mut self, yielding: bool, at_once: impl Future<Output = ()>) {
+        let groups: Vec<_> = self.groups.iter().map(|(at, group)| (*at, group.farewell(yielding))).collect();
+        groups.into_iter().for_each(|(at, stage)| self.give_up(at, stage));
         self.publish(Vec::new());
-        for stage in &self.leaving {
-            stage.send_if_modified(|stage| {
-                let before = *stage;
-                *stage = before.max(Stage::Leaving);
-                *stage != before
-            });
-        }
         let all_gone = async {
             for stage in &self.leaving {
                 stage.closed().await;
@@ -237,7 +209,7 @@ where
             () = at_once => {}
         }
         for stage in &self.leaving {
-            stage.send_replace(Stage::Ended);
+            stage.send_modify(|stage| *stage = stage.at_once());
         }
         for stage in &self.leaving {
             stage.closed().await;
@@ -274,4 +246,15 @@ fn wanted(shared: &Shared) -> Vec<(SocketKey, SocketAddr)> {
 
 fn mapped(settings: &Settings, port: u16) -> u16 {
     settings.port_map.iter().find(|(from, _)| *from == port).map_or(port, |(_, to)| *to)
+}
+
+/// `sockets` dealt out to `workers`.
+fn shares(sockets: Vec<TcpListener>, workers: usize) -> Vec<Vec<TcpListener>> {
+    let mut shares: Vec<Vec<TcpListener>> = std::iter::repeat_with(Vec::new).take(workers).collect();
+    for (at, socket) in sockets.into_iter().enumerate() {
+        if let Some(share) = shares.get_mut(at % workers.max(1)) {
+            share.push(socket);
+        }
+    }
+    shares
 }

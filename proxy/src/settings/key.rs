@@ -166,6 +166,12 @@ keys! {
     "drainDeadline" ("duration, 0s to 24h", "30s")
         "How long connections may go on after a stop was asked for." =>
         |s, v| { s.drain_deadline = v.duration(OR_OFF)?; Ok(()) };
+    "handover.socket" ("path of a socket, or off", "off")
+        "Where a new process takes the listening sockets over from the old one, without a refused connection. Both need the same path and user." =>
+        |s, v| { s.handover.socket = path_or_off(v)?; Ok(()) };
+    "handover.leave" ("true or false", "false")
+        "Whether the old one drains and ends by itself once it is replaced. Not where something else ends it, as in Kubernetes." =>
+        |s, v| { s.handover.leave = v.flag()?; Ok(()) };
     "entryPoints" ("map of name to {port, address, tls}", "web: {port: 80}, websecure: {port: 443, tls: true}")
         "Sockets that exist whatever the objects say; Ingress objects are served on all of them." =>
         |s, v| { s.entry_points = entry_points(v)?; Ok(()) };

@@ -56,6 +56,8 @@ pub struct Settings {
     pub upstream: UpstreamDefaults,
     /// How long connections may go on after a stop was asked for.
     pub drain_deadline: Duration,
+    /// How a new process takes over from an old one.
+    pub handover: HandOver,
 }
 
 /// Limits on clients. Each has a metric and a log line.
@@ -141,6 +143,15 @@ pub struct Metrics {
     pub address: Option<SocketAddr>,
     /// Who is answered there.
     pub from: Vec<IpNet>,
+}
+
+/// How a new process takes over from an old one on the same host.
+#[derive(Clone, Debug, Default)]
+pub struct HandOver {
+    /// The path of the Unix socket at which they meet; `None`: nothing is handed over.
+    pub socket: Option<PathBuf>,
+    /// Whether a process that was replaced drains and ends by itself.
+    pub leave: bool,
 }
 
 /// Host names that the admin server answers to, beside addresses.
@@ -302,6 +313,7 @@ impl Default for Settings {
             trust: Trust::default(),
             upstream: UpstreamDefaults::default(),
             drain_deadline: Duration::from_secs(30),
+            handover: HandOver::default(),
         }
     }
 }

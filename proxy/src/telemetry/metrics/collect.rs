@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use postern_config::{model::certificate::CertificateSlot, report::Report, snapshot::Snapshot};
 
 use super::{
-    CodeClass, EntryPointCell, EntryPointIndex, FailureReason, Format, Handshake, Limit, Metrics, Protocol, Shard,
-    Stage, Wire,
+    CodeClass, EntryPointCell, EntryPointIndex, FailureReason, Format, HandOver, Handshake, Limit, Metrics, Protocol,
+    Shard, Stage, Wire,
     cell::HistogramTotal,
     exposition::Writer,
     family::{self, Family},
@@ -44,6 +44,7 @@ impl Metrics {
         self.routes(&mut writer, scrape.report);
         self.clusters(&mut writer, scrape);
         self.reloads(&mut writer);
+        self.hand_overs(&mut writer);
         verdicts(&mut writer, scrape);
         certificates(&mut writer, scrape.snapshot);
         self.access_log(&mut writer);
@@ -187,6 +188,13 @@ impl Metrics {
         let mut stages = writer.family(family::CONFIG_STAGE);
         for stage in Stage::ALL {
             stages.histogram(&[stage.as_str()], &self.control.stage_total(*stage));
+        }
+    }
+
+    fn hand_overs(&self, writer: &mut Writer) {
+        let mut outcomes = writer.family(family::HAND_OVERS);
+        for outcome in HandOver::ALL {
+            outcomes.count(&[outcome.as_str()], self.control.hand_overs(*outcome));
         }
     }
 

@@ -8,8 +8,9 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    cell::{Histogram, HistogramTotal},
-    label::Stage,
+    cell::{Counter, Histogram, HistogramTotal},
+    label::{HandOver, Stage},
+    series::add,
 };
 
 /// Counts of the control runtime.
@@ -17,6 +18,7 @@ use super::{
 pub struct Control {
     state: Mutex<State>,
     stages: [Histogram; Stage::COUNT],
+    hand_overs: [Counter; HandOver::COUNT],
 }
 
 #[derive(Clone, Debug, Default)]
@@ -55,6 +57,15 @@ impl Control {
         if let Some(histogram) = self.stages.get(stage as usize) {
             histogram.observe(duration);
         }
+    }
+
+    /// A hand-over ended. Called by the control thread alone.
+    pub fn handed_over(&self, outcome: HandOver) {
+        add(&self.hand_overs, outcome as usize);
+    }
+
+    pub(super) fn hand_overs(&self, outcome: HandOver) -> u64 {
+        self.hand_overs.get(outcome as usize).map_or(0, Counter::value)
     }
 
     /// What happened so far.

@@ -64,6 +64,8 @@ families! {
         "When a change last took effect, in seconds since 1970.";
     CONFIG_STAGE = Histogram "postern_config_stage_duration_seconds" ["stage"]
         "How long the steps of a change took.";
+    HAND_OVERS = Counter "postern_handovers_total" ["outcome"]
+        "Hand-overs of listening sockets between an old and a new process, as this one saw them.";
     OBJECTS = Gauge "postern_objects" ["kind", "verdict"] "Objects by worst finding; accepted: none.";
     PROBLEMS = Gauge "postern_object_problems" ["kind", "severity", "reason"] "Findings about objects.";
     INPUT_PROBLEMS = Gauge "postern_input_problems" ["reason"] "Files and documents that could not be read.";

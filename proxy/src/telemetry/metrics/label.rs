@@ -92,6 +92,23 @@ labels!(
     }
 );
 labels!(
+    /// How a hand-over between two processes ended, as this one sees it.
+    HandOver {
+        /// This process took over.
+        Taken = "taken",
+        /// Another process took over from this one.
+        Replaced = "replaced",
+        /// The other one died, or handed back: this process accepts again.
+        Resumed = "resumed",
+        /// It broke off before anything was taken.
+        Failed = "failed",
+        /// The other one speaks another version: sockets were bound beside the old ones.
+        OtherVersion = "other-version",
+        /// Somebody who is no Postern of our own user asked.
+        Stranger = "stranger",
+    }
+);
+labels!(
     /// A limit that refused something (`limits` of the settings).
     Limit {
         /// `limits.connections`.

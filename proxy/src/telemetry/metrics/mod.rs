@@ -25,7 +25,7 @@ use http::StatusCode;
 pub use collect::Scrape;
 pub use control::Control;
 pub use exposition::Format;
-pub use label::{CodeClass, FailureReason, Handshake, Limit, Protocol, Stage, Wire};
+pub use label::{CodeClass, FailureReason, HandOver, Handshake, Limit, Protocol, Stage, Wire};
 pub use series::{ClusterCell, ClusterSeries, Clusters, Routes};
 
 use self::{
