@@ -39,7 +39,8 @@ pub fn members<'a>(slices: impl IntoIterator<Item = &'a EndpointSlice>) -> BTree
         let address = endpoint.addresses.first().and_then(|address| address.parse().ok());
         let (Some(address), Some(node)) = (address, endpoint.node_name.clone()) else { continue };
         let conditions = endpoint.conditions.as_ref();
-        let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
+        // A headless Service may publish what is not ready, and says then that everything is.
+        let ready = conditions.and_then(|conditions| conditions.serving.or(conditions.ready)).unwrap_or(true);
         let ends = conditions.and_then(|conditions| conditions.terminating).unwrap_or(false);
         let member = members.entry(address).or_insert(Member { address, node, ready: false });
         member.ready |= ready && !ends;
@@ -152,12 +153,13 @@ mod tests {
 
     #[test]
     fn nodes_that_are_ready_are_listed_by_family_and_with_their_names() {
-        let going = json!({"ready": false, "serving": true, "terminating": true});
+        let going = json!({"ready": true, "serving": true, "terminating": true});
         let listed = slice(json!([
             {"addresses": ["192.0.2.1"], "nodeName": "a", "conditions": {"ready": true}},
             {"addresses": ["192.0.2.2"], "nodeName": "b", "conditions": going},
             {"addresses": ["192.0.2.2"], "nodeName": "b"},
             {"addresses": ["192.0.2.3"], "nodeName": "c", "conditions": {"ready": false}},
+            {"addresses": ["192.0.2.4"], "nodeName": "d", "conditions": {"ready": true, "serving": false}},
             {"addresses": ["2001:db8::1"], "nodeName": "a"},
             {"addresses": ["192.0.2.9"]},
             {"addresses": ["nonsense"], "nodeName": "d"},

@@ -39,6 +39,10 @@ these rights and no more, and asks for each kind.
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get, list, watch]
+# Whether another edge runs, once at each start: without it Postern observes unless it is told to own.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
 {{- end }}
 
 {{- define "postern.writeNamespaced" -}}
