@@ -26,6 +26,10 @@ pub enum Command {
     Check(Check),
     /// Say which route a request would take, and why no other
     Explain(Box<Explain>),
+    /// Say what replacing the products of a cluster takes
+    Takeover(TakeoverArguments),
+    /// Remove what Postern leaves behind
+    Cleanup(Cleanup),
     /// Ask the Postern beside this one how it is: exit code 0 for well, and 1
     Probe(Probe),
 }
@@ -68,6 +72,49 @@ pub struct Serve {
     /// This host's name among hosts without a cluster (not carried yet)
     #[arg(long, env = "POSTERN_NODE", value_name = "NAME")]
     pub node: Option<String>,
+}
+
+/// `postern takeover`.
+#[derive(Debug, Args)]
+pub struct TakeoverArguments {
+    /// What to say
+    #[command(subcommand)]
+    pub command: TakeoverCommand,
+}
+
+/// What to say.
+#[derive(Debug, Subcommand)]
+pub enum TakeoverCommand {
+    /// The order of steps, the outage, the way back, and what differs; reads only
+    Plan(TakeoverPlan),
+}
+
+/// `postern takeover plan`.
+#[derive(Debug, Args)]
+pub struct TakeoverPlan {
+    /// Settings that the objects are judged by
+    #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How the answer is written
+    #[arg(long, env = "POSTERN_OUTPUT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `postern cleanup`.
+#[derive(Debug, Args)]
+pub struct Cleanup {
+    /// Remove what is ours in the cluster too: Lease, peer key, EndpointSlices, parts of status
+    #[arg(long, env = "POSTERN_CLEANUP_CLUSTER")]
+    pub cluster: bool,
+    /// The namespace that Postern was installed in, if not the service account's or the context's
+    #[arg(long, env = "POSTERN_CLEANUP_NAMESPACE", value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Only say what would be removed
+    #[arg(long, env = "POSTERN_DRY_RUN")]
+    pub dry_run: bool,
+    /// Settings that say where objects are kept
+    #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
 }
 
 /// `postern check`.

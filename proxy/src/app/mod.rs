@@ -6,6 +6,7 @@
 //! ```
 
 pub mod check;
+mod cleanup;
 mod demo;
 mod explain;
 mod offload;
@@ -15,12 +16,13 @@ mod running;
 mod serve;
 mod signal;
 mod succession;
+mod takeover;
 
 use std::{fmt::Display, io::Write as _, process::ExitCode};
 
 pub use running::{App, Bound, StartError};
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, TakeoverCommand};
 
 /// What `main` returns.
 pub const GOOD: u8 = 0;
@@ -38,6 +40,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve(serve) => serve::run(&serve),
         Command::Check(check) => check::run(&check),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Takeover(takeover) => match takeover.command {
+            TakeoverCommand::Plan(plan) => takeover::run(&plan),
+        },
+        Command::Cleanup(cleanup) => cleanup::run(&cleanup),
         Command::Probe(probe) => probe::run(&probe),
     };
     ExitCode::from(code)

@@ -276,3 +276,99 @@ fn the_service_of_the_other_leads_to_the_nodes_that_answer_and_to_nobody_when_th
     assert_eq!(holder, "", "the Lease is given back");
     assert_eq!(cluster.get("service", "edge", "traefik"), service, "the Service is as it was");
 }
+
+/// A command of the binary against the cluster: its exit code and what it printed.
+fn command(cluster: &ControlPlane, cache: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_postern"));
+    command.args(arguments).env_clear().env("KUBECONFIG", cluster.kubeconfig()).env("HOME", cache);
+    let output = command.env("POSTERN_KUBERNETES_CACHE", cache).output().expect("the binary runs");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    (output.status.code(), text)
+}
+
+/// Every object that somebody wrote, without its status and what the server counts.
+fn written(cluster: &ControlPlane) -> Vec<Value> {
+    let kinds = "services,endpointslices,ingresses,ingressclasses,gatewayclasses,gateways,httproutes,secrets,configmaps,\
+                 customresourcedefinitions,namespaces,deployments,pods";
+    let mut objects = cluster.list(kinds);
+    for object in &mut objects {
+        for (parent, field) in [("", "status"), ("/metadata", "resourceVersion"), ("/metadata", "managedFields")] {
+            let fields = object.pointer_mut(parent).and_then(Value::as_object_mut);
+            fields.and_then(|fields| fields.remove(field));
+        }
+    }
+    objects.sort_by_key(|object| object["metadata"]["uid"].to_string());
+    objects
+}
+
+/// As Traefik writes it, to an object that Postern has its own part in.
+const FOREIGN: &str = r#"{"status": {"parents": [{"parentRef": {"name": "edge"}, "controllerName": "example.com/other",
+    "conditions": [{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]}]}}"#;
+
+#[test]
+#[ignore = "needs an API server: cargo xtask test kubernetes"]
+fn there_and_back_changes_no_object_and_leaves_nothing_of_ours() {
+    let Some(cluster) = ControlPlane::start() else { return };
+    cluster.install_crds(Channel::Standard);
+    let traefik = Traefik(&cluster);
+    cluster.apply(&[TRAEFIK, &peers()].concat());
+    traefik.start();
+    traefik.address("192.0.2.80");
+    cluster.apply(&format!("{}---{CLASSES}{}", shop("shop"), ingress("shop", "plain", "")));
+    let patch =
+        ["patch", "httproute", "moved", "--namespace=shop", "--subresource=status", "--type=merge", "--patch", FOREIGN];
+    cluster.kubectl(&patch).expect("it is there");
+    let cache = tempfile::tempdir().expect("a directory");
+    let run = |arguments: &[&str]| command(&cluster, cache.path(), arguments);
+    let before = written(&cluster);
+    let everything = all(&cluster);
+
+    let (code, plan) = run(&["takeover", "plan"]);
+    assert_eq!(code, Some(0), "{plan}");
+    for words in
+        ["Traefik (edge/traefik-1)", "192.0.2.80", "set takeover.traefik: own", "way back:", "served as written"]
+    {
+        assert!(plan.contains(words), "{words}: {plan}");
+    }
+    let (code, json) = run(&["takeover", "plan", "--output", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    assert_eq!((code, &json["plans"][0]["product"]), (Some(0), &"traefik".into()), "{json}");
+    assert_eq!(all(&cluster), everything, "a plan reads only");
+
+    traefik.stop();
+    let [plain, tls] = [free_port(), free_port()];
+    let ports = format!("80={plain},443={tls}");
+    let variables = [
+        ("POSTERN_TAKEOVER_TRAEFIK", "own"),
+        ("POSTERN_PEERS_SERVICE", "postern-peers"),
+        ("POSTERN_BIND", "0.0.0.0"),
+        ("POSTERN_MAP_PORT", &ports),
+        ("POSTERN_KUBERNETES_ADDRESSES", ""),
+    ];
+    let mut node = Node::start_with(&cluster.kubeconfig(), cache.path(), &variables);
+    node.until_status("plain.example.com", 200);
+    until_address(&cluster, &node, "192.0.2.80");
+    node.until("a slice", |_| slices(&cluster).pop());
+    node.until("our part of a route's status", |_| {
+        let route = cluster.get("httproute", "shop", "moved");
+        (route["status"]["parents"].as_array()?.len() == 2).then_some(())
+    });
+    let (code, refused) = run(&["cleanup", "--cluster"]);
+    assert!(code == Some(1) && refused.contains("holds the Lease"), "{refused}");
+    node.terminate();
+
+    traefik.start();
+    let (code, dry) = run(&["cleanup", "--cluster", "--dry-run"]);
+    assert!(code == Some(0) && dry.contains("would remove Lease postern"), "{dry}");
+    let (code, done) = run(&["cleanup", "--cluster"]);
+    assert_eq!((code, done.replace("removed", "would remove")), (Some(0), dry));
+    assert_eq!(run(&["cleanup", "--cluster"]), (Some(0), String::new()), "a second time finds nothing");
+
+    let pods = |objects: Vec<Value>| objects.into_iter().filter(|object| object["kind"] != "Pod").collect::<Vec<_>>();
+    assert_eq!(pods(written(&cluster)), pods(before), "no object was changed, none was lost, none is left");
+    let route = cluster.get("httproute", "shop", "moved");
+    assert_eq!(route["status"]["parents"].as_array().map(Vec::len), Some(1), "{route}");
+    assert_eq!(route["status"]["parents"][0]["controllerName"], "example.com/other", "{route}");
+    assert!(!cluster.list("leases").iter().any(|lease| lease["metadata"]["name"] == "postern"));
+}

@@ -9,6 +9,7 @@
 //! Events are not made here, and neither is it decided when to write.
 
 mod backend_tls_policy;
+mod clear;
 mod condition;
 mod gateway;
 mod gateway_class;
@@ -20,6 +21,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use serde_json::{Value, json};
 
+pub use clear::cleared;
 pub use merge::{fingerprint, merge};
 
 use self::{condition::Condition, merge::Shape};

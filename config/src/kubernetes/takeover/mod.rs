@@ -4,6 +4,7 @@
 
 pub mod adoption;
 mod decision;
+pub mod plan;
 mod product;
 pub mod slice;
 

@@ -104,8 +104,7 @@ impl Cache {
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
             // Others' files are not ours to remove.
-            let is_ours = name.matches(',').count() == 2 && (name.ends_with(".json") || name.ends_with(".new"));
-            if is_ours && !known.contains(name) {
+            if is_of_object(name) && !known.contains(name) {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -145,6 +144,34 @@ impl Cache {
         self.renewed = Some(now);
         Ok(())
     }
+}
+
+/// Removes what is kept in `folder`, the last decision about other products too, and nothing else; with `dry_run`, only
+/// counts. Says how many files.
+pub fn forget(folder: &Path, dry_run: bool) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(error),
+    };
+    let mut count = 0;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        if is_of_object(name) || [STAMP, super::takeover::RECORD].contains(&name) {
+            if !dry_run {
+                fs::remove_file(entry.path())?;
+            }
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// Whether a file of this name keeps an object.
+fn is_of_object(name: &str) -> bool {
+    name.matches(',').count() == 2 && (name.ends_with(".json") || name.ends_with(".new"))
 }
 
 fn read(path: &Path) -> Option<(Key, Content)> {

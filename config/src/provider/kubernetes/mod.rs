@@ -12,6 +12,7 @@
 //! server. All of it runs on a thread of its own. What objects mean is not known here.
 
 mod cache;
+pub mod cleanup;
 mod client;
 mod collect;
 mod fetch;
@@ -34,6 +35,8 @@ use crate::kubernetes::{
     takeover::{Wishes, adoption::Adopted},
 };
 use takeover::{Leading, Start, Takeover, follow_service};
+
+pub use cache::forget;
 
 /// How long the API server may take before what is on disk is served instead.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,15 +5,20 @@ mod follow_service;
 mod lead;
 mod record;
 mod seek;
+mod survey;
 
 use std::{path::PathBuf, time::Duration};
 
 use kube::Client;
 use tokio::time::{Instant, sleep};
 
-pub use self::record::Record;
+pub(super) use self::record::RECORD;
 use self::seek::Found;
 pub(super) use self::{follow_service::follow_service, lead::Leading};
+pub use self::{
+    record::Record,
+    survey::{Survey, survey},
+};
 use crate::kubernetes::{
     convert::{EntryPoint, Settings},
     takeover::{

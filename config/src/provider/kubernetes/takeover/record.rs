@@ -11,12 +11,13 @@ use crate::kubernetes::takeover::{Product, Remembered, Stance};
 #[derive(Clone, Debug)]
 pub struct Record(PathBuf);
 
-const NAME: &str = "takeover";
+/// Its name, beside the objects.
+pub(in super::super) const RECORD: &str = "takeover";
 
 impl Record {
     /// In `folder`.
     pub fn at(folder: PathBuf) -> Self {
-        Self(folder.join(NAME))
+        Self(folder.join(RECORD))
     }
 
     /// What is kept; nothing, where nothing can be read.
@@ -46,15 +47,6 @@ impl Record {
         fs::write(&new, text)?;
         fs::rename(new, &self.0)
     }
-
-    /// Forgets it; whether there was one.
-    pub fn remove(&self) -> io::Result<bool> {
-        match fs::remove_file(&self.0) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -73,6 +65,5 @@ mod tests {
             fs::write(&record.0, broken).expect("written");
             assert_eq!(record.read(), Remembered::new(), "{broken}");
         }
-        assert!(record.remove().expect("there") && !record.remove().expect("gone"));
     }
 }
