@@ -2,6 +2,8 @@
 
 #[path = "kubernetes/node.rs"]
 mod node;
+#[path = "kubernetes/rights.rs"]
+mod rights;
 #[path = "kubernetes/status.rs"]
 mod status;
 mod support;

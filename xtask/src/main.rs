@@ -9,6 +9,7 @@ mod dist;
 mod fuzz;
 mod image;
 mod kube;
+mod manifests;
 mod step;
 mod test;
 mod tools;
@@ -23,6 +24,7 @@ usage: cargo xtask test [STEP...]       every check that CI runs, fast ones firs
        cargo xtask dist                 build the binary that is shipped, and print its path
        cargo xtask image [--arch amd64|arm64|all] [--profile dev|release|dist] [--name NAME:TAG]... --out FILE
                                         the container image, as a tar that `ctr images import` takes
+       cargo xtask manifests            make the plain manifests of deploy/ anew from the Helm chart
        cargo xtask fuzz SECONDS [TARGET...]
                                         fuzz each target that long
        cargo xtask conformance [--all] [FLAG...]
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "dist" => dist::run(),
         "image" => image::run(rest),
+        "manifests" => manifests::run(rest),
         "fuzz" => fuzz::run(rest),
         "conformance" => conformance::run(rest),
         "kube" => kube::kube(rest),

@@ -18,6 +18,18 @@ const CRDS: [(&str, &str, &str); 2] = [
         "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
     ),
 ];
+/// The same of operators that read what deploy/ holds.
+const OPERATOR_CRDS: [(&str, &str, &str); 5] = [
+    (
+        "github.com/prometheus-operator/prometheus-operator",
+        "v0.85.0",
+        "example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+    ),
+    ("github.com/fluxcd/helm-controller", "v1.4.0", "config/crd/bases/*"),
+    ("github.com/fluxcd/kustomize-controller", "v1.10.1", "config/crd/bases/*"),
+    ("github.com/fluxcd/source-controller", "v1.10.1", "config/crd/bases/*"),
+    ("github.com/argoproj/argo-cd/v3", "v3.6.1", "manifests/crds/application-crd.yaml"),
+];
 
 /// A program from a Debian package.
 pub(crate) fn debian(binary: &str, package: &str) -> Result<(), String> {
@@ -67,16 +79,22 @@ pub(crate) fn llvm_profdata() -> Result<PathBuf, String> {
 
 /// h2spec, from Go modules.
 pub(crate) fn h2spec() -> Result<PathBuf, String> {
-    let binary = peers().join("bin/h2spec");
-    if !binary.is_file() {
+    if !peers().join("bin/h2spec").is_file() {
         debian("go", "golang-go")?;
     }
-    run(script("tools.sh").arg("h2spec"))?;
-    if binary.is_file() {
-        Ok(binary)
-    } else {
-        Err("h2spec could not be built from its Go module (see above)".to_owned())
-    }
+    of_go_module("h2spec")
+}
+
+/// helm, from Go modules.
+pub(crate) fn helm() -> Result<PathBuf, String> {
+    go_for_kubernetes()?;
+    of_go_module("helm")
+}
+
+fn of_go_module(name: &str) -> Result<PathBuf, String> {
+    run(script("tools.sh").arg(name))?;
+    let binary = peers().join("bin").join(name);
+    if binary.is_file() { Ok(binary) } else { Err(format!("{name} could not be built from its Go module (see above)")) }
 }
 
 /// etcd and these parts of Kubernetes, from Go modules; the folder where they lie.
@@ -111,6 +129,22 @@ pub(crate) fn crds() -> Result<PathBuf, String> {
         unpack(&folder, module, version, files)?;
     }
     Ok(folder)
+}
+
+/// The folder of Gateway API's standard channel.
+pub(crate) fn gateway_crds() -> Result<PathBuf, String> {
+    let (module, version, _) = CRDS[0];
+    Ok(crds()?.join(format!("{module}@{version}")).join("config/crd/standard"))
+}
+
+/// Folders with the CustomResourceDefinitions of operators that read what deploy/ holds, from Go modules.
+pub(crate) fn operator_crds() -> Result<Vec<PathBuf>, String> {
+    let folder = peers().join("schemas");
+    let unpacked = |(module, version, files): (&str, &str, &str)| {
+        unpack(&folder, module, version, files)?;
+        Ok(folder.join(format!("{module}@{version}")))
+    };
+    OPERATOR_CRDS.into_iter().map(unpacked).collect()
 }
 
 /// Puts `files` of a Go module into `folder`, unless they are there.

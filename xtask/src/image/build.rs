@@ -1,4 +1,4 @@
-//! Static binaries for both architectures, by glibc: docs/design/0002-a-static-binary.md says why.
+//! Static binaries for both architectures, by glibc: docs/design/0003-a-static-binary.md says why.
 
 use std::path::{Path, PathBuf};
 
@@ -58,6 +58,15 @@ impl Arch {
         format!("{}-unknown-linux-gnu", self.machine())
     }
 
+    /// On aarch64 a static program lies at a fixed address in any case. Told so, the compiler asks for few entries of the
+    /// global offset table: of a large one, glibc's start-up code does not reach what it wants.
+    fn flags(self) -> String {
+        match self {
+            Self::Amd64 => STATIC.to_owned(),
+            Self::Arm64 => format!("{STATIC} -C relocation-model=static"),
+        }
+    }
+
     /// A program of the GNU tools for it: with a prefix where it is not this machine's.
     fn tool(self, name: &str) -> Result<String, String> {
         if Self::of_host()? == self { Ok(name.to_owned()) } else { Ok(format!("{}-linux-gnu-{name}", self.machine())) }
@@ -90,7 +99,7 @@ fn compiled(arch: Arch, profile: &str, folder: &str) -> Result<PathBuf, String> 
     let of_target = triple.replace('-', "_").to_uppercase();
     let arguments = ["build", "--locked", "-p", "postern-proxy", "--bin", "postern", "--profile", profile, "--target"];
     let mut build = cargo(&arguments);
-    build.arg(&triple).env(format!("CARGO_TARGET_{of_target}_RUSTFLAGS"), STATIC);
+    build.arg(&triple).env(format!("CARGO_TARGET_{of_target}_RUSTFLAGS"), arch.flags());
     if arch != Arch::of_host()? {
         build.env(format!("CARGO_TARGET_{of_target}_LINKER"), arch.tool("gcc")?);
     }

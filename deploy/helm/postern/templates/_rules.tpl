@@ -99,3 +99,19 @@ these rights and no more, and asks for each kind.
   resourceNames: [postern-peer-key]
   verbs: [get, update, patch]
 {{- end }}
+
+{{/* Given the name of a Service. */}}
+{{- define "postern.adopt" -}}
+# To lead the adopted Service to the nodes that run Postern: EndpointSlices of its own beside those that are there.
+- apiGroups: [""]
+  resources: [services]
+  resourceNames: [{{ . }}]
+  verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch, create]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  resourceNames: [postern-{{ . }}-ipv4, postern-{{ . }}-ipv6]
+  verbs: [update, delete]
+{{- end }}

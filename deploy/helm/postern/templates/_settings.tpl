@@ -3,7 +3,7 @@
 {{- if hasKey .Values "crds" -}}
 {{- fail "crds: CustomResourceDefinitions are never part of this release, since uninstalling it would delete every Gateway and route of the cluster with them. Remove `crds`; the chart's README says how Gateway API's are installed." -}}
 {{- end -}}
-{{- range $path, $value := dict "admin.socket" "the chart chooses it, since its probes ask there" "metrics.address" "set `metrics.enabled`, `metrics.address` and `metrics.port` instead, which the Service and ServiceMonitor follow" "handover" "the chart sets it: the new pod of a node takes the sockets of the old one, which the kubelet then stops" "kubernetes.watch" "it is always true in this chart" "manifests" "objects come from the cluster in this chart" "roles" "set `control.separate` instead, which gives each role its rights" -}}
+{{- range $path, $value := dict "admin.socket" "the chart chooses it, since its probes ask there" "metrics.address" "set `metrics.enabled`, `metrics.address` and `metrics.port` instead, which the Service and ServiceMonitor follow" "handover" "the chart sets it: the new pod of a node takes the sockets of the old one, which the kubelet then stops" "kubernetes.watch" "it is always true in this chart" "peers.service" "the chart names the Service that it makes" "manifests" "objects come from the cluster in this chart" "roles" "set `control.separate` instead, which gives each role its rights" -}}
 {{- $at := $.Values.config -}}
 {{- range splitList "." $path -}}{{- if kindIs "map" $at -}}{{- $at = get $at . -}}{{- end -}}{{- end -}}
 {{- if $at -}}{{- fail (printf "config.%s: remove it; %s" $path $value) -}}{{- end -}}
