@@ -112,7 +112,7 @@ K
   # Mounts of the node are seen by its own pods, and by nobody outside.
   # shellcheck disable=SC2016,SC2086 # for the shell inside; a list of words
   start "containerd$i" nsenter --net="/run/netns/$n" unshare --mount --propagation slave bash -euc \
-    'mount --make-rshared /; for folder in "${@:2}"; do mount -t tmpfs tmpfs "$folder"; done; exec containerd -c "$1"' \
+    'mount --make-rshared /; for folder in "${@:2}"; do mount -t tmpfs -o mode=0755 tmpfs "$folder"; done; exec containerd -c "$1"' \
     containerd "$N/containerd.toml" $own
 }
 
