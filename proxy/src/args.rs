@@ -54,6 +54,9 @@ pub struct Serve {
     /// Settings; docs/reference/settings.md lists all
     #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What this process does: serve, announce, control; by default all
+    #[arg(long, env = "POSTERN_ROLES", value_name = "ROLE", value_delimiter = ',')]
+    pub roles: Option<Vec<String>>,
     /// Address that listeners without an address of their own bind
     #[arg(long, env = "POSTERN_BIND", value_name = "ADDRESS", value_delimiter = ',')]
     pub bind: Vec<String>,
@@ -199,6 +202,7 @@ impl Serve {
         let flags = [
             ("manifests", "manifests", manifests),
             ("kubernetes", "kubernetes.watch", self.kubernetes.then(|| Value::Text("true".to_owned()))),
+            ("roles", "roles", self.roles.clone().map(Value::List)),
             ("bind", "bind", list(&self.bind)),
             ("map-port", "mapPort", list(&self.map_port)),
             ("admin", "admin.address", text(&self.admin)),

@@ -19,6 +19,7 @@ pub mod handover;
 pub mod lifecycle;
 pub mod listener;
 pub mod middleware;
+pub mod peer;
 pub mod plan;
 pub mod protocol;
 pub mod respond;

@@ -2,6 +2,8 @@
 
 #[path = "kubernetes/node.rs"]
 mod node;
+#[path = "kubernetes/peers.rs"]
+mod peers;
 #[path = "kubernetes/rights.rs"]
 mod rights;
 #[path = "kubernetes/status.rs"]

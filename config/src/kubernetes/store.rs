@@ -1,10 +1,8 @@
 //! The objects at hand, by kind, namespace and name.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
-    sync::Arc,
-};
+use std::{ops::Bound, sync::Arc};
+
+use imbl::{OrdMap, OrdSet};
 
 use super::{
     object::{Item, Kind, Object, Resource, discovery::EndpointSlice},
@@ -77,12 +75,12 @@ impl Change {
     }
 }
 
-/// The objects at hand.
+/// The objects at hand. A copy shares everything with the original until one of them changes.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    objects: BTreeMap<Key, Object>,
+    objects: OrdMap<Key, Object>,
     /// Namespace and name of a Service → names of its EndpointSlices.
-    endpoints: BTreeMap<ServiceName, BTreeSet<Arc<str>>>,
+    endpoints: OrdMap<ServiceName, OrdSet<Arc<str>>>,
 }
 
 /// Namespace and name of a Service.

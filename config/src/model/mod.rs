@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod cluster;
+pub mod cluster_key;
 pub mod duration;
 pub mod filter;
 pub mod go_regex;

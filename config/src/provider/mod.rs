@@ -3,14 +3,15 @@
 pub mod file;
 pub mod kubernetes;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    kubernetes::{
-        status::Desired,
-        store::{Change, Key},
-    },
-    report::{InputProblem, Origin, SkippedObject},
+    kubernetes::store::{Change, Key, Store},
+    report::{InputProblem, Origin, Report, SkippedObject},
 };
 
 /// What a provider has to say at one time.
@@ -58,13 +59,23 @@ impl Demand {
     }
 }
 
-/// What the cluster should show of an object, once what it was decided with is in force.
+/// What is in force on this node: what the cluster is shown follows of it.
 #[derive(Clone, Debug)]
-pub struct Show {
-    /// Which object.
-    pub key: Key,
-    /// Our part of its status; `None`: it shows nothing of ours, or has gone.
-    pub desired: Option<Desired>,
+pub struct InForce {
+    /// The objects.
+    pub store: Store,
+    /// What became of each.
+    pub report: Arc<Report>,
+    /// Objects that have a status and came, went or changed, or whose verdict did.
+    pub touched: BTreeSet<Key>,
+}
+
+impl InForce {
+    /// Puts `later` in place of this one for somebody who has seen neither.
+    pub fn merge(&mut self, later: Self) {
+        self.touched.extend(later.touched);
+        (self.store, self.report) = (later.store, later.report);
+    }
 }
 
 /// What was found that is no object at hand: all of it, not only what is new.

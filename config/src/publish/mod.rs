@@ -30,9 +30,9 @@ use crate::{
         store::{Change, Key},
     },
     provider::{
-        Batch, Demand, Records, Show,
+        Batch, Demand, InForce, Records,
         file::{self, DirectoryError, FileProvider},
-        kubernetes::{self, Address, ClusterError, Scope, takeover::Takeover},
+        kubernetes::{self, ClusterError, News, Scope, peers::Link, takeover::Takeover},
     },
     report::{Origin, Report},
     snapshot::Snapshot,
@@ -56,8 +56,8 @@ pub struct Published {
     pub changed: Changed,
     /// How it came about.
     pub stages: Stages,
-    /// What the cluster is to be shown once this is in force: to be handed to [`Publisher::show`].
-    pub shows: Vec<Show>,
+    /// For the cluster, once this is in force: to be handed to [`Publisher::tell`].
+    pub in_force: Option<InForce>,
 }
 
 /// What a batch cost, by stage.
@@ -117,7 +117,11 @@ impl Published {
         self.changed.middlewares.extend(later.changed.middlewares);
         self.changed.certificates.extend(later.changed.certificates);
         self.stages.add(later.stages);
-        self.shows.extend(later.shows);
+        match (&mut self.in_force, later.in_force) {
+            (Some(before), Some(later)) => before.merge(later),
+            (before @ None, later) => *before = later,
+            (Some(_), None) => {}
+        }
     }
 }
 
@@ -131,7 +135,8 @@ pub fn load_once(directory: &Path, settings: Settings) -> Result<Published, Dire
 #[derive(Debug)]
 pub struct Publisher {
     outputs: mpsc::Receiver<Published>,
-    shows: Option<mpsc::UnboundedSender<Vec<Show>>>,
+    news: Option<mpsc::UnboundedSender<News>>,
+    link: Option<Link>,
     takeover: watch::Receiver<Option<Arc<Takeover>>>,
     _files: Option<file::Watching>,
     /// Dropped with this: the Lease is given back before the process ends.
@@ -153,11 +158,16 @@ impl Publisher {
         self.takeover.clone()
     }
 
-    /// Shows the cluster what was published, which is in force now.
-    pub fn show(&self, shows: Vec<Show>) {
-        if let Some(sender) = self.shows.as_ref().filter(|_| !shows.is_empty()) {
+    /// What the link between the nodes needs, if there is to be one; once.
+    pub fn link(&mut self) -> Option<Link> {
+        self.link.take()
+    }
+
+    /// Tells whoever shows the cluster what has become of this node.
+    pub fn tell(&self, news: News) {
+        if let Some(sender) = &self.news {
             // An error means that nobody watches any more.
-            let _ended = sender.send(shows);
+            let _ended = sender.send(news);
         }
     }
 }
@@ -178,7 +188,10 @@ pub fn start(
     let spawned = thread::Builder::new().name("publish".into()).spawn(move || publishing.run(&batches));
     spawned.map_err(|source| DirectoryError::Unreadable { path: directory.to_path_buf(), source })?;
     let takeover = watch::Sender::new(Some(Arc::new(Takeover::of_files()))).subscribe();
-    Ok((published, Publisher { outputs: receiver, shows: None, takeover, _files: Some(watching), _cluster: None }))
+    Ok((
+        published,
+        Publisher { outputs: receiver, news: None, link: None, takeover, _files: Some(watching), _cluster: None },
+    ))
 }
 
 /// Compiles what a cluster holds, and publishes again whenever it changes or, by `clock`, a certificate's time comes.
@@ -187,24 +200,22 @@ pub fn start(
 pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp) -> Result<Publisher, ClusterError> {
     let (send, batches) = channel();
     let (decide, decisions) = channel();
-    let addresses = scope.writing.as_ref().map(|writing| writing.addresses.clone());
     let decided = move |takeover| drop(decide.send(takeover));
-    let watching = kubernetes::watch(scope, settings.clone(), decided, move |batch| send.send(batch).is_ok())?;
-    let (shows, demands) = (Some(watching.shows()), watching.demands());
+    let mut watching = kubernetes::watch(scope, settings.clone(), decided, move |batch| send.send(batch).is_ok())?;
+    let (news, link, demands) = (Some(watching.news()), watching.link(), watching.demands());
     let (outputs, receiver) = mpsc::channel(WAITING);
     let (tell, takeover) = watch::channel(None);
     let run = move || {
         let Some(decided) = until(&decisions, &outputs) else { return };
         let pipeline = Pipeline::new(decided.apply(settings));
-        let cluster = Some(Cluster { demands, addresses: addresses.map(|set| reached(set, &decided)) });
         tell.send_replace(Some(Arc::new(decided)));
-        let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster };
+        let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster: Some(demands) };
         if publishing.begin(&batches) {
             publishing.run(&batches);
         }
     };
     thread::Builder::new().name("publish".into()).spawn(run)?;
-    Ok(Publisher { outputs: receiver, shows, takeover, _files: None, _cluster: Some(watching) })
+    Ok(Publisher { outputs: receiver, news, link, takeover, _files: None, _cluster: Some(watching) })
 }
 
 /// The first of `messages`; `None` when nobody listens to `outputs` any more, or none will come.
@@ -218,29 +229,13 @@ fn until<T>(messages: &Receiver<T>, outputs: &mpsc::Sender<Published>) -> Option
     }
 }
 
-/// What status says of where things are reached: what the operator says, else where the adopted Service is.
-fn reached(set: Vec<Address>, takeover: &Takeover) -> Vec<Address> {
-    match takeover.service() {
-        Some(service) if set.is_empty() => service.addresses.clone(),
-        _ => set,
-    }
-}
-
 struct Loop {
     pipeline: Pipeline,
     outputs: mpsc::Sender<Published>,
     clock: fn() -> Timestamp,
     logged: Arc<Report>,
-    /// `None` where objects come from files.
-    cluster: Option<Cluster>,
-}
-
-/// The cluster that objects come from.
-struct Cluster {
-    /// Who is asked for objects that matter by reference only.
-    demands: mpsc::UnboundedSender<Demand>,
-    /// What status says of where things are reached; `None`: no status is written.
-    addresses: Option<Vec<Address>>,
+    /// Who is asked for objects that matter by reference only; `None` where objects come from files.
+    cluster: Option<mpsc::UnboundedSender<Demand>>,
 }
 
 impl Loop {
@@ -288,9 +283,9 @@ impl Loop {
         self.tell(completed, touched)
     }
 
-    /// Logs and publishes what is complete, with what the cluster is to be shown. Says whether anybody listens.
+    /// Logs and publishes what is complete, with what the cluster has to know of it. Says whether anybody listens.
     fn tell(&mut self, mut completed: Published, touched: BTreeSet<Key>) -> bool {
-        completed.shows = self.shows(touched, &completed.report);
+        completed.in_force = self.cluster.is_some().then(|| self.in_force(touched, &completed.report));
         log::difference(&self.logged, &completed.report);
         self.logged.clone_from(&completed.report);
         self.outputs.blocking_send(completed).is_ok()
@@ -315,7 +310,7 @@ impl Loop {
                 gone.changes.extend(demand.unwanted.iter().cloned().map(Change::Remove));
                 open.extend(demand.wanted.iter().cloned());
                 // An error means that watching has ended, which the next look at batches tells.
-                let _ended = cluster.demands.send(demand);
+                let _ended = cluster.send(demand);
                 self.take(gone, published, later);
                 continue;
             }
@@ -326,27 +321,18 @@ impl Loop {
         }
     }
 
-    /// What the cluster is to be shown of all that changed, `touched` and verdicts alike.
-    fn shows(&self, mut touched: BTreeSet<Key>, report: &Report) -> Vec<Show> {
-        let Some(addresses) = self.cluster.as_ref().and_then(|cluster| cluster.addresses.as_ref()) else {
-            return Vec::new();
-        };
-        let (compiler, settings) = (&self.pipeline.compiler, self.pipeline.compiler.settings());
+    /// All that changed, `touched` and verdicts alike, with what depends on it.
+    fn in_force(&self, mut touched: BTreeSet<Key>, report: &Arc<Report>) -> InForce {
+        let store = self.pipeline.compiler.store();
         for change in self.logged.objects.diff(&report.objects) {
             let (DiffItem::Add(id, _) | DiffItem::Update { new: (id, _), .. } | DiffItem::Remove(id, _)) = change;
             touched.extend(Key::named(id));
         }
-        let dependants = touched.iter().flat_map(|key| status::dependants(&key.id(), compiler.store()));
+        let dependants = touched.iter().flat_map(|key| status::dependants(&key.id(), store));
         let dependants: Vec<_> = dependants.collect();
         touched.extend(dependants);
-        let context = status::Context { settings, store: compiler.store(), report, addresses, programmed: true };
-        let show = |key: Key| {
-            let verdict = report.objects.get(&key.id());
-            let object = compiler.store().get(&key);
-            let desired = object.zip(verdict).and_then(|(object, verdict)| status::desired(object, verdict, &context));
-            Show { key, desired }
-        };
-        touched.into_iter().filter(|key| status::has_status(key.kind)).map(show).collect()
+        touched.retain(|key| status::has_status(key.kind));
+        InForce { store: store.clone(), report: report.clone(), touched }
     }
 
     fn take(&mut self, batch: Batch, published: &mut Published, later: &mut Later) {
@@ -442,7 +428,7 @@ impl Pipeline {
         stages.recomputed = recomputed;
         self.lines.take(&report);
         self.demand.add(demand);
-        Published { snapshot, report: Arc::new(self.lines.show(&report)), changed, stages, shows: Vec::new() }
+        Published { snapshot, report: Arc::new(self.lines.show(&report)), changed, stages, in_force: None }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Objects as YAML, and what the cluster would show of them.
 
-use std::{path::Path, sync::LazyLock};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 
 use postern_config::{
     compile::{Compiler, Output},
@@ -8,7 +11,7 @@ use postern_config::{
         convert::Settings,
         document,
         object::Kind,
-        status::{self, Address, Context, Desired},
+        status::{self, Address, Context, Desired, Nodes, Unbound},
         store::{Key, Store},
     },
 };
@@ -57,6 +60,9 @@ pub(crate) struct World {
     output: Output,
     pub(crate) addresses: Vec<Address>,
     pub(crate) programmed: bool,
+    pub(crate) behind: Vec<Arc<str>>,
+    pub(crate) silent: Vec<Arc<str>>,
+    pub(crate) unbound: Vec<Unbound>,
 }
 
 /// `objects` beside the classes, reached at 192.0.2.1 and served everywhere.
@@ -66,7 +72,8 @@ pub(crate) fn world(objects: &str) -> World {
     assert_eq!((parsed.input, parsed.skipped), (Vec::new(), Vec::new()));
     let mut compiler = Compiler::new(settings.clone());
     let output = compiler.apply(parsed.changes);
-    World { settings, compiler, output, addresses: vec![ip("192.0.2.1")], programmed: true }
+    let (behind, silent, unbound) = Default::default();
+    World { settings, compiler, output, addresses: vec![ip("192.0.2.1")], programmed: true, behind, silent, unbound }
 }
 
 pub(crate) fn ip(text: &str) -> Address {
@@ -101,6 +108,7 @@ impl World {
             report: &self.output.report,
             addresses: &self.addresses,
             programmed: self.programmed,
+            nodes: Nodes { behind: &self.behind, silent: &self.silent, unbound: &self.unbound },
         };
         status::desired(object, verdict, &context)
     }

@@ -10,6 +10,7 @@ mod handover;
 mod http1_guard;
 mod manifests;
 mod path_normalisation;
+mod peer_frame;
 mod proxy_protocol;
 mod request_host;
 mod route_match;
@@ -22,6 +23,7 @@ pub use handover::handover;
 pub use http1_guard::http1_guard;
 pub use manifests::manifests;
 pub use path_normalisation::path_normalisation;
+pub use peer_frame::peer_frame;
 pub use proxy_protocol::proxy_protocol;
 pub use request_host::request_host;
 pub use route_match::route_match;
@@ -39,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("http1_guard", http1_guard),
     ("manifests", manifests),
     ("path_normalisation", path_normalisation),
+    ("peer_frame", peer_frame),
     ("proxy_protocol", proxy_protocol),
     ("request_host", request_host),
     ("route_match", route_match),

@@ -17,6 +17,7 @@ use crate::{
         cluster::{self, Health},
         listener, object,
         overview::Overview,
+        peers,
         rule::{self, Looker, RuleView},
         takeover,
     },
@@ -66,6 +67,7 @@ const ENDPOINTS: &[Endpoint] = &[
     }),
     get("/api/v1/certificates", |state, _, _| json(&certificate::certificates(&state.shared.plan.load().snapshot))),
     get("/api/v1/middlewares", |state, _, _| json(&middlewares(state))),
+    get("/api/v1/peers", |state, _, _| json(&peers::peers(state.peers.as_deref()))),
     get("/api/v1/explain", explain),
     get("/api/v1/takeover", |state, _, _| match state.takeover() {
         Some(decided) => json(&takeover::of(&decided, &state.report.load())),
@@ -83,7 +85,7 @@ const ROOT: &str = "Postern is running. The dashboard comes with a later version
     /healthz  /readyz  /metrics\n\
     /api/v1/overview   /api/v1/objects   /api/v1/problems      /api/v1/listeners\n\
     /api/v1/routes     /api/v1/clusters  /api/v1/certificates  /api/v1/middlewares\n\
-    /api/v1/explain?url=http://host/path  /api/v1/takeover  /api/v1/version\n";
+    /api/v1/explain?url=http://host/path  /api/v1/takeover  /api/v1/peers     /api/v1/version\n";
 
 /// Whether this path says how Postern is, and nothing of what it serves.
 pub(super) fn is_for_scrapers(uri: &Uri) -> bool {
@@ -170,6 +172,7 @@ fn metrics(state: &State, _: &Query, headers: &HeaderMap) -> Answer {
         endpoints: &cluster::count(&plan.snapshot, &Health::look(&state.shared.live.upstream)),
         listener_errors: &listener_errors,
         ready: state.is_ready(),
+        peers: state.peers.as_deref().map(peers::counts),
     };
     let body = state.shared.metrics.render(format, &scrape);
     response(StatusCode::OK, format.content_type(), body)

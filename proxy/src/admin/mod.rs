@@ -23,7 +23,7 @@ use tokio::sync::{Notify, watch};
 pub use berth::Berth;
 pub use door::{DoorError, Doors};
 
-use crate::{listener::Status, telemetry::log::LevelControl, worker::Shared};
+use crate::{listener::Status, peer, telemetry::log::LevelControl, worker::Shared};
 
 /// What the admin server shows, kept up to date by `app`.
 pub struct State {
@@ -35,6 +35,8 @@ pub struct State {
     pub listeners: Arc<ArcSwap<Status>>,
     /// What is done beside other products, once that is decided.
     pub takeover: watch::Receiver<Option<Arc<Takeover>>>,
+    /// The link to other nodes, where there is one.
+    pub peers: Option<Arc<peer::Status>>,
     /// Changes the log level.
     pub log_level: LevelControl,
     /// When the process was started.
@@ -52,6 +54,7 @@ impl State {
         shared: Arc<Shared>,
         listeners: Arc<ArcSwap<Status>>,
         takeover: watch::Receiver<Option<Arc<Takeover>>>,
+        peers: Option<Arc<peer::Status>>,
         log_level: LevelControl,
     ) -> Self {
         Self {
@@ -59,6 +62,7 @@ impl State {
             report: ArcSwap::default(),
             listeners,
             takeover,
+            peers,
             log_level,
             started: Timestamp::now(),
             drain: Notify::new(),
@@ -78,12 +82,14 @@ impl State {
         self.programmed.load(Relaxed)
     }
 
-    /// Whether this node serves, rather than observe what another edge does, once that is decided. `false` too where it
+    /// Whether this node serves: it is one of its roles, and it does not merely observe what another edge does, once that
+    /// is decided. `false` too where it
     /// never is: nobody follows objects then.
     pub async fn serves(&self) -> bool {
         let mut takeover = self.takeover.clone();
         let decided = takeover.wait_for(Option::is_some).await;
-        decided.is_ok_and(|decided| decided.as_ref().is_some_and(|takeover| !takeover.decision.observes()))
+        let owns = |takeover: &Arc<Takeover>| !takeover.decision.observes();
+        self.shared.settings.roles.serve && decided.is_ok_and(|decided| decided.as_ref().is_some_and(owns))
     }
 
     /// What is done beside other products; `None`: not decided yet.

@@ -6,33 +6,91 @@ use std::{
 };
 
 use jiff::Timestamp;
-use postern_config::publish::{Published, Publisher};
-use tokio::sync::watch;
+use postern_config::{
+    provider::{
+        InForce,
+        kubernetes::{News, peers::Problem},
+    },
+    publish::{Published, Publisher},
+};
+use tokio::sync::{mpsc, watch};
 
-use crate::{admin::State, telemetry::metrics::Stage};
+use crate::{admin::State, listener::BindProblem, telemetry::metrics::Stage};
 
 /// Applies what is published; lives on the control runtime.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     state: Arc<State>,
     plans: watch::Sender<u64>,
+    /// The plan that sockets were last brought in line with.
+    reconciled: watch::Receiver<u64>,
+    /// Whoever tells peers what becomes of this node.
+    link: Option<mpsc::UnboundedSender<News>>,
 }
 
 impl Pipeline {
-    /// Each plan is announced to `plans` by its generation.
-    pub(super) fn new(state: Arc<State>, plans: watch::Sender<u64>) -> Self {
-        Self { state, plans }
+    /// Each plan is announced to `plans` by its generation; `reconciled` says when its sockets are bound.
+    pub(super) fn new(state: Arc<State>, plans: watch::Sender<u64>, reconciled: watch::Receiver<u64>) -> Self {
+        Self { state, plans, reconciled, link: None }
+    }
+
+    /// Tells peers too, through `link`.
+    pub(super) fn set_link(&mut self, link: mpsc::UnboundedSender<News>) {
+        self.link = Some(link);
     }
 
     /// Applies until publishing ends, which only an error makes it.
-    pub(super) async fn run(&self, publisher: &mut Publisher) {
+    pub(super) async fn run(mut self, publisher: &mut Publisher) {
         // Before there is a plan whose sockets could be bound.
         let serves = self.state.serves().await;
         self.state.shared.observing.store(!serves, Relaxed);
-        while let Some(published) = publisher.next().await {
+        let (mut problems, mut unbound) = (Vec::new(), None);
+        loop {
+            let published = tokio::select! {
+                published = publisher.next() => published,
+                Ok(()) = self.reconciled.changed() => {
+                    self.tell_problems(publisher, &mut problems);
+                    self.tell_bound(publisher, &mut unbound);
+                    continue;
+                }
+            };
+            let Some(published) = published else { return };
             self.apply(&published);
-            publisher.show(published.shows);
+            let Some(in_force) = published.in_force else { continue };
+            match &mut unbound {
+                Some(before) => before.merge(in_force),
+                None => unbound = Some(in_force),
+            }
+            self.tell_bound(publisher, &mut unbound);
         }
+    }
+
+    /// Tells what is in force, once its sockets are bound as far as they can be.
+    fn tell_bound(&self, publisher: &Publisher, unbound: &mut Option<InForce>) {
+        if *self.reconciled.borrow() >= self.state.shared.plan.load().generation
+            && let Some(in_force) = unbound.take()
+        {
+            self.tell(publisher, News::InForce(in_force));
+        }
+    }
+
+    /// Tells which sockets cannot be had, where that differs from `told`.
+    fn tell_problems(&self, publisher: &Publisher, told: &mut Vec<Problem>) {
+        let status = self.state.listeners.load();
+        let problem = |problem: &BindProblem| (problem.key, Arc::from(problem.to_string()));
+        let problems: Vec<Problem> = status.problems.iter().map(problem).collect();
+        if problems != *told {
+            told.clone_from(&problems);
+            self.tell(publisher, News::Unbound(problems));
+        }
+    }
+
+    fn tell(&self, publisher: &Publisher, news: News) {
+        if let Some(link) = &self.link {
+            // An error means that the link has ended.
+            let _ended = link.send(news.clone());
+        }
+        publisher.tell(news);
     }
 
     /// Builds the plan beside the old one and swaps; verdicts follow.

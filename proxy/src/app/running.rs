@@ -21,13 +21,13 @@ use postern_config::{
     kubernetes::convert,
     provider::{
         file::DirectoryError,
-        kubernetes::{ClusterError, Scope},
+        kubernetes::{ClusterError, News, Scope, peers::Link},
     },
     publish::{self, Published, Publisher},
     snapshot::SocketKey,
 };
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -42,6 +42,7 @@ use crate::{
     exchange::{self, Body, Connection},
     handover,
     listener::Listeners,
+    peer,
     plan::{Live, Plan},
     settings::Settings,
     telemetry::{
@@ -132,27 +133,44 @@ pub struct App {
     operators: (Option<SocketAddr>, Option<SocketAddr>),
     pipeline: Pipeline,
     publisher: Publisher,
+    peers: Option<Peers>,
     access_log: Option<access_log::Writer>,
     offload: Offload,
+}
+
+/// The link to other nodes, which has not begun.
+struct Peers {
+    link: Link,
+    socket: Option<peer::Socket>,
+    news: mpsc::UnboundedReceiver<News>,
 }
 
 impl App {
     /// Builds a node, on the control runtime.
     pub async fn build(settings: Settings, log_level: LevelControl) -> Result<Self, StartError> {
-        let source = Source::of(&settings)?;
+        let mut source = Source::of(&settings)?;
+        let socket = source.listen_to_peers();
         let (access_log, queues) = access_log::start(&settings.access_log, settings.workers)?;
         if let Some(path) = &settings.handover.socket {
             handover::prepare(path)?;
         }
         let (doors, berths) = Doors::open(&settings)?;
-        let (first, publisher) = source.start(settings.for_compiler(Timestamp::now()))?;
+        let (first, mut publisher) = source.start(settings.for_compiler(Timestamp::now()))?;
         let offload = Offload::start(settings.workers)?;
         let shared = Arc::new(shared(settings, &offload));
         let workers = Workers::start(&shared, queues)?;
         let listeners = Listeners::new(shared.clone(), workers.handles(), exchange::serve)?;
-        let state = Arc::new(State::new(shared, listeners.status(), publisher.takeover(), log_level));
+        let link = publisher.link();
+        let listening = socket.as_ref().and_then(peer::Socket::address);
+        let peers = link.as_ref().map(|link| Arc::new(peer::Status::new(link, listening)));
+        let state = Arc::new(State::new(shared, listeners.status(), publisher.takeover(), peers, log_level));
         let (announce, plans) = watch::channel(0);
-        let pipeline = Pipeline::new(state.clone(), announce);
+        let mut pipeline = Pipeline::new(state.clone(), announce, listeners.reconciled());
+        let peers = link.map(|link| {
+            let (tell, news) = mpsc::unbounded_channel();
+            pipeline.set_link(tell);
+            Peers { link, socket, news }
+        });
         if let Some(first) = first {
             pipeline.apply(&first);
         }
@@ -174,6 +192,7 @@ impl App {
             operators,
             pipeline,
             publisher,
+            peers,
             access_log,
             offload,
         })
@@ -193,7 +212,9 @@ impl App {
     /// Runs until `stop` resolves or the API asks for a drain; then drains, for as long as the settings say or until
     /// `at_once` resolves.
     pub async fn run(self, stop: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
-        let Self { state, workers, mut serving, drain, break_off, replaced, doors, pipeline, mut publisher, .. } = self;
+        let Self {
+            state, workers, mut serving, drain, break_off, replaced, doors, pipeline, mut publisher, peers, ..
+        } = self;
         let mut tasks = JoinSet::new();
         doors.serve(&state, &mut tasks);
         tasks.spawn({
@@ -204,6 +225,10 @@ impl App {
                 }
             }
         });
+        if let Some((peers, status)) = peers.zip(state.peers.clone()) {
+            let state = state.clone();
+            tasks.spawn(async move { peers.speak(&state, status).await });
+        }
         tasks.spawn(signal::reopen(self.access_log.as_ref().map(access_log::Writer::reopener)));
         tokio::select! {
             () = stop => {}
@@ -223,6 +248,18 @@ impl App {
         }
         drop((self.access_log, self.offload));
         tracing::info!("stopped");
+    }
+}
+
+impl Peers {
+    /// Speaks to other nodes, once it is decided whether this one serves.
+    async fn speak(self, state: &State, status: Arc<peer::Status>) {
+        let me = peer::Me {
+            node: state.shared.server_name.to_str().unwrap_or_default().to_owned(),
+            serves: state.serves().await,
+            epoch: u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default(),
+        };
+        peer::run(self.link, self.socket, me, self.news, status).await;
     }
 }
 
@@ -283,6 +320,15 @@ impl Source {
         }
     }
 
+    /// Listens to peers, where one of them may have to be told something; from then on the port is known.
+    fn listen_to_peers(&mut self) -> Option<peer::Socket> {
+        let Self::Cluster(scope) = self else { return None };
+        let (ip, port) = scope.peers.listen.filter(|_| scope.control)?;
+        let socket = peer::Socket::open(ip, port);
+        scope.peers.listen = Some((ip, socket.address().map_or(port, |address| address.port())));
+        Some(socket)
+    }
+
     /// A directory is read at once; a cluster may keep us waiting, and the admin server says so meanwhile.
     fn start(self, settings: convert::Settings) -> Result<(Option<Published>, Publisher), StartError> {
         match self {
@@ -310,7 +356,7 @@ fn shared(settings: Settings, offload: &Offload) -> Shared {
         live: Live { upstream, ..Live::default() },
         metrics,
         offload: offload.handle(),
-        observing: AtomicBool::new(false),
+        observing: AtomicBool::new(!settings.roles.serve),
         settings: Arc::new(settings),
     }
 }

@@ -55,6 +55,8 @@ pub struct Listeners<F> {
     groups: BTreeMap<(SocketKey, SocketAddr), Group>,
     leaving: Vec<watch::Sender<Stage>>,
     status: Arc<ArcSwap<Status>>,
+    /// The plan that sockets were last brought in line with.
+    reconciled: watch::Sender<u64>,
     sites: u64,
 }
 
@@ -120,12 +122,27 @@ where
             refusals: Rarely::default(),
         };
         let (groups, leaving, status) = (BTreeMap::new(), Vec::new(), Arc::default());
-        Ok(Self { shared, common: Arc::new(common), service, groups, leaving, status, sites: 0 })
+        Ok(Self {
+            shared,
+            common: Arc::new(common),
+            service,
+            groups,
+            leaving,
+            status,
+            reconciled: watch::Sender::default(),
+            sites: 0,
+        })
     }
 
     /// What is bound and what is not, kept up to date.
     pub fn status(&self) -> Arc<ArcSwap<Status>> {
         self.status.clone()
+    }
+
+    /// The generation of the plan that the sockets were last brought in line with, as far as they could; told again
+    /// after each try.
+    pub fn reconciled(&self) -> watch::Receiver<u64> {
+        self.reconciled.subscribe()
     }
 
     /// Binds what the plan wants and is not bound, and gives up what it does not want. To be called after each change of
@@ -140,6 +157,7 @@ where
     }
 
     fn reconcile_in(&mut self, company: Company) -> Arc<Status> {
+        let generation = self.shared.plan.load().generation;
         let wanted = wanted(&self.shared);
         let gone: Vec<_> = self.groups.keys().filter(|group| !wanted.contains(group)).copied().collect();
         gone.into_iter().for_each(|group| self.give_up(group, Stage::CLOSING));
@@ -147,7 +165,9 @@ where
         let missing = wanted.into_iter().filter(|group| !self.groups.contains_key(group)).collect::<Vec<_>>();
         let add = |(key, address)| self.add(key, address, company).err();
         let problems = missing.into_iter().filter_map(add).collect();
-        self.publish(problems)
+        let status = self.publish(problems);
+        self.reconciled.send_replace(generation);
+        status
     }
 
     fn give_up(&mut self, group: (SocketKey, SocketAddr), stage: Stage) {

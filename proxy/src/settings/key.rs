@@ -3,7 +3,13 @@
 //!
 //! A key's environment variable follows from its name: `limits.headerBytes` is `POSTERN_LIMITS_HEADER_BYTES`.
 
-use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use postern_config::{
     kubernetes::takeover::{Product, Wish},
@@ -11,7 +17,7 @@ use postern_config::{
 };
 
 use super::{
-    AdminHosts, EntryPoint, LogFormat, Settings,
+    AdminHosts, EntryPoint, LogFormat, Roles, Settings,
     access_log::{Keep, LineFormat, Shape, Target},
     document::{Entry, Value},
     value::{Refused, header, port_pair, public_address, status_range},
@@ -80,6 +86,22 @@ keys! {
     "manifests" ("path of a directory", "none")
         "Kubernetes YAML and JSON, read with all directories below and again whenever a file changes." =>
         |s, v| { s.manifests = Some(v.path()?); Ok(()) };
+    "roles" ("list of serve, announce, control", "serve, announce, control")
+        "What this Postern does: serve traffic; announce addresses, which comes with a later version; control: hold the Lease and write what the cluster is shown." =>
+        |s, v| {
+            s.roles = Roles::parse(&v.list()?)?;
+            s.cluster.scope.control = s.roles.control;
+            Ok(())
+        };
+    "peers.address" ("address:port, :port for all addresses, or off", "off")
+        "Where the Postern that holds the Lease is dialed by the others; off: it speaks to none, and a Gateway is programmed once this one serves it." =>
+        |s, v| { s.cluster.scope.peers.listen = listen_or_off(v)?; Ok(()) };
+    "peers.service" ("text", "none")
+        "The headless Service, in Postern's own namespace, that selects its pods: by it the nodes that run Postern are known, and with `peers.address` Programmed waits for those that are ready." =>
+        |s, v| { s.cluster.scope.peers.service = Some(v.text()?).filter(|name| *name != "none").map(str::to_owned); Ok(()) };
+    "peers.name" ("text", "none")
+        "What this Postern is called among them: the name of its pod. Without it, the host's name, which is that of a pod without hostNetwork." =>
+        |s, v| { s.cluster.scope.peers.name = Some(v.text()?).filter(|name| *name != "none").map(Into::into); Ok(()) };
     "kubernetes.watch" ("true or false", "false")
         "Whether objects come from the cluster that the service account, or KUBECONFIG, names." =>
         |s, v| { s.cluster.watch = v.flag()?; Ok(()) };
@@ -99,9 +121,7 @@ keys! {
         "Where the Lease is, if not in Postern's own namespace." =>
         |s, v| {
             let namespace = v.text()?;
-            if let Some(writing) = &mut s.cluster.scope.writing {
-                writing.lease_namespace = (namespace != "none").then(|| namespace.to_owned());
-            }
+            s.cluster.scope.lease_namespace = (namespace != "none").then(|| namespace.to_owned());
             Ok(())
         };
     "kubernetes.addresses" ("list of addresses or host names", "none")
@@ -111,13 +131,6 @@ keys! {
             if let Some(writing) = &mut s.cluster.scope.writing {
                 writing.addresses = addresses;
             }
-            Ok(())
-        };
-    "peers.service" ("text", "none")
-        "The headless Service, in Postern's own namespace, that selects its pods: by it the nodes that run Postern are known." =>
-        |s, v| {
-            let service = v.text()?;
-            s.cluster.scope.peers_service = (service != "none").then(|| service.to_owned());
             Ok(())
         };
     "takeover.traefik" ("auto, observe or own", "auto")
@@ -403,6 +416,20 @@ fn path_or_off(value: &Value) -> Result<Option<PathBuf>, Refused> {
     match value.text()? {
         "off" | "false" => Ok(None),
         _ => value.path().map(Some),
+    }
+}
+
+fn listen_or_off(value: &Value) -> Result<Option<(Option<IpAddr>, u16)>, Refused> {
+    let text = value.text()?;
+    let everywhere = text.strip_prefix(':').and_then(|port| port.parse().ok()).map(|port| (None, port));
+    let address = || text.parse().ok().map(|address: SocketAddr| (Some(address.ip()), address.port()));
+    match everywhere.or_else(address) {
+        _ if text == "off" => Ok(None),
+        Some(listen) => Ok(Some(listen)),
+        None => {
+            Err(format!("{text:?} is neither address:port (192.0.2.1:7947, [2001:db8::1]:7947) nor :port nor off")
+                .into())
+        }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod document;
 pub mod key;
 mod resolve;
+mod roles;
 mod value;
 
 use std::{
@@ -20,12 +21,15 @@ use postern_config::kubernetes::convert;
 pub use postern_config::kubernetes::convert::EntryPoint;
 use postern_config::provider::kubernetes::{Scope, Writing};
 pub use resolve::{Mistake, Place, Said, resolve};
+pub use roles::Roles;
 
 /// Everything that is decided at start.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Directory of manifests.
     pub manifests: Option<PathBuf>,
+    /// What this process does.
+    pub roles: Roles,
     /// The cluster.
     pub cluster: Cluster,
     /// Sockets that exist whatever the objects say.
@@ -281,6 +285,7 @@ impl Default for Cluster {
             namespaces: Vec::new(),
             cache: Some("/var/lib/postern/objects".into()),
             cache_max_age: Duration::from_secs(7 * 24 * 3600),
+            control: true,
             writing: Some(Writing::default()),
             ..Scope::default()
         };
@@ -298,6 +303,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             manifests: None,
+            roles: Roles::default(),
             cluster: Cluster::default(),
             entry_points: for_files().entry_points,
             admin: Admin::default(),

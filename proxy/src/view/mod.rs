@@ -6,5 +6,6 @@ pub mod cluster;
 pub mod listener;
 pub mod object;
 pub mod overview;
+pub mod peers;
 pub mod rule;
 pub mod takeover;

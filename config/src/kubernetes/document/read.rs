@@ -25,9 +25,8 @@ const OWN_GROUPS: [&str; 4] =
     ["gateway.networking.k8s.io", "gateway.networking.x-k8s.io", "traefik.io", "traefik.containo.us"];
 
 /// Fields of `metadata` that the API server or its clients keep for themselves.
-const FOREIGN_METADATA: [&str; 11] = [
+const FOREIGN_METADATA: [&str; 10] = [
     "managedFields",
-    "uid",
     "resourceVersion",
     "selfLink",
     "ownerReferences",

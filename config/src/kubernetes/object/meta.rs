@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use sha1::{Digest as _, Sha1};
 
 use super::field::{Unused, or_default};
 
@@ -27,7 +28,9 @@ pub struct Meta {
     /// Counts changes of `spec`; 0 in files.
     #[serde(deserialize_with = "or_default")]
     pub generation: i64,
-    uid: Unused,
+    /// Tells an object from an earlier one of the same name; none in files.
+    #[serde(deserialize_with = "or_default")]
+    pub uid: Uid,
     resource_version: Unused,
     self_link: Unused,
     generate_name: Unused,
@@ -36,4 +39,17 @@ pub struct Meta {
     owner_references: Unused,
     finalizers: Unused,
     managed_fields: Unused,
+}
+
+/// What the API server calls one life of an object, in eight bytes of a hash: enough to tell it from the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Uid(pub u64);
+
+impl<'de> Deserialize<'de> for Uid {
+    fn deserialize<D: Deserializer<'de>>(field: D) -> Result<Self, D::Error> {
+        // Whatever a file says here is no reason to refuse it.
+        let said = serde_json::Value::deserialize(field)?;
+        let digest = Sha1::digest(said.as_str().map_or_else(|| said.to_string(), str::to_owned).as_bytes());
+        Ok(Self(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))))
+    }
 }

@@ -16,7 +16,7 @@ pub mod traefik;
 use std::sync::Arc;
 
 pub use field::{Bytes, Unused};
-pub use meta::Meta;
+pub use meta::{Meta, Uid};
 
 /// An object of a known kind.
 #[derive(Debug, PartialEq)]

@@ -16,6 +16,7 @@ use crate::{
         object::{Item, gateway::Gateway},
     },
     report::{Finding, Severity, Verdict},
+    snapshot::SocketKey,
 };
 
 pub(super) const SHAPE: Shape = Shape {
@@ -150,12 +151,20 @@ impl<'a> Judged<'a> {
         } else if self.context.addresses.is_empty() {
             no("AddressNotAssigned", "There is no address for the Gateway yet".to_owned())
         } else if !self.context.programmed {
-            no(PENDING, NOT_ON_ALL.to_owned())
+            no(PENDING, self.context.nodes.not_on_all())
+        } else if let Some(unbound) = self.context.nodes.unbound_of(self.sockets()) {
+            no(PENDING, unbound)
         } else if let Some(first) = self.none_programmed() {
             no(reason::INVALID, format!("No listener is served: {}", first.message))
         } else {
-            Condition::yes(PROGRAMMED, PROGRAMMED, "The Gateway is served")
+            let message = self.context.nodes.except_silent("The Gateway is served");
+            Condition::yes(PROGRAMMED, PROGRAMMED, shortened(message))
         }
+    }
+
+    /// The sockets of all listeners.
+    fn sockets(&self) -> impl Iterator<Item = &SocketKey> {
+        self.listeners.iter().flat_map(|listener| &listener.facts.sockets)
     }
 
     /// What the first listener says, when none is programmed.
@@ -183,7 +192,6 @@ impl<'a> Judged<'a> {
 }
 
 const PENDING: &str = "Pending";
-const NOT_ON_ALL: &str = "Some nodes do not serve this generation yet";
 
 /// Whether a listener is served, as far as its configuration goes.
 fn accepted(facts: &Facts, findings: &[&Finding], whole: &[&Finding]) -> Condition {
@@ -201,7 +209,7 @@ fn accepted(facts: &Facts, findings: &[&Finding], whole: &[&Finding]) -> Conditi
     if !facts.accepted {
         return no(with(&LISTENER).map_or(reason::UNSUPPORTED_VALUE, |finding| finding.reason));
     }
-    if lost(findings) >= facts.sockets {
+    if lost(findings) >= facts.sockets.len() {
         return no(reason::PORT_UNAVAILABLE);
     }
     let beside: Vec<_> = findings.iter().copied().filter(|finding| !REFS.contains(&finding.reason)).collect();
@@ -225,7 +233,9 @@ fn programmed(facts: &Facts, findings: &[&Finding], accepted: &Condition, contex
     } else if context.addresses.is_empty() {
         no(PENDING, "There is no address for the Gateway yet")
     } else if !context.programmed {
-        no(PENDING, NOT_ON_ALL)
+        no(PENDING, &shortened(context.nodes.not_on_all()))
+    } else if let Some(unbound) = context.nodes.unbound_of(&facts.sockets) {
+        no(PENDING, &shortened(unbound))
     } else {
         Condition::yes(PROGRAMMED, PROGRAMMED, "The listener is served")
     }

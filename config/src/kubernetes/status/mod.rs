@@ -15,6 +15,7 @@ mod gateway;
 mod gateway_class;
 mod ingress;
 mod merge;
+mod nodes;
 mod route;
 
 use std::{net::IpAddr, sync::Arc};
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 
 pub use clear::cleared;
 pub use merge::{fingerprint, merge};
+pub use nodes::{Nodes, Unbound};
 
 use self::{condition::Condition, merge::Shape};
 use super::{
@@ -51,6 +53,8 @@ pub struct Context<'a> {
     pub addresses: &'a [Address],
     /// Whether every node that counts serves this state of the object.
     pub programmed: bool,
+    /// What is known of single nodes.
+    pub nodes: Nodes<'a>,
 }
 
 /// Where something is reached.
@@ -136,6 +140,11 @@ pub fn dependants(changed: &ObjectId, store: &Store) -> Vec<Key> {
 /// Whether objects of `kind` have a status of ours.
 pub fn has_status(kind: Kind) -> bool {
     shape(kind).is_some()
+}
+
+/// Whether what is shown of `kind` waits for the nodes; a class is nothing that they serve.
+pub fn waits_for_nodes(kind: Kind) -> bool {
+    has_status(kind) && kind != Kind::GatewayClass
 }
 
 /// Which parts of the status of `kind` are ours.

@@ -4,7 +4,7 @@
 //! that clocks of nodes need not agree. The holder stops before others may take over: it holds for [`HOLD`] from
 //! the beginning of its last renewal, others wait [`EXPIRY`] after the last renewal that they saw.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -13,6 +13,8 @@ use k8s_openapi::{
 };
 use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use tokio::{sync::watch, time::Instant};
+
+use super::peers::{ADDRESS, Advertised};
 
 /// After that long without a renewal others take over.
 const EXPIRY: Duration = Duration::from_secs(15);
@@ -27,13 +29,18 @@ const RELEASE: Duration = Duration::from_secs(2);
 
 /// That we hold the Lease, for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Term {
+pub struct Term {
     until: Instant,
 }
 
 impl Term {
+    /// One that holds until then.
+    pub fn until(until: Instant) -> Self {
+        Self { until }
+    }
+
     /// Whether it still holds at `now`.
-    pub(super) fn holds(self, now: Instant) -> bool {
+    pub fn holds(self, now: Instant) -> bool {
         now < self.until
     }
 }
@@ -42,7 +49,8 @@ impl Term {
 pub(super) struct Candidate {
     api: Api<Lease>,
     name: String,
-    identity: String,
+    identity: Arc<str>,
+    advertised: Advertised,
     term: watch::Sender<Option<Term>>,
     seen: Option<Sighting>,
 }
@@ -63,15 +71,18 @@ enum Move {
 }
 
 impl Candidate {
-    /// For the Lease `name` in `namespace`; `identity` is unlike that of any other candidate.
+    /// For the Lease `name` in `namespace`; `identity` is unlike that of any other candidate. `term` says while it is
+    /// ours, and the Lease where others reach us then.
     pub(super) fn new(
         client: Client,
         namespace: &str,
         name: &str,
-        identity: String,
-    ) -> (Self, watch::Receiver<Option<Term>>) {
-        let (term, terms) = watch::channel(None);
-        (Self { api: Api::namespaced(client, namespace), name: name.to_owned(), identity, term, seen: None }, terms)
+        identity: Arc<str>,
+        advertised: Advertised,
+        term: watch::Sender<Option<Term>>,
+    ) -> Self {
+        let api = Api::namespaced(client, namespace);
+        Self { api, name: name.to_owned(), identity, advertised, term, seen: None }
     }
 
     /// Tries to get the Lease, and keeps it, until `stopped` resolves; then gives it back.
@@ -105,7 +116,7 @@ impl Candidate {
     /// Looks at the Lease and renews it or takes it, where it may. Says whether it is ours.
     async fn look(&mut self, now: Instant) -> Result<bool, kube::Error> {
         let Some(lease) = self.api.get_opt(&self.name).await? else {
-            let new = Lease { metadata: self.metadata(None), spec: Some(self.spec(0, None)) };
+            let new = Lease { metadata: self.metadata(ObjectMeta::default()), spec: Some(self.spec(0, None)) };
             return won(self.api.create(&PostParams::default(), &new).await);
         };
         let spec = lease.spec.clone().unwrap_or_default();
@@ -118,14 +129,14 @@ impl Candidate {
             Move::Renew => self.spec(transitions, spec.acquire_time),
             Move::TakeOver => self.spec(transitions.saturating_add(1), None),
         };
-        let changed = Lease { metadata: self.metadata(lease.metadata.resource_version), spec: Some(spec) };
+        let changed = Lease { metadata: self.metadata(lease.metadata), spec: Some(spec) };
         won(self.api.replace(&self.name, &PostParams::default(), &changed).await)
     }
 
     async fn release(&self) -> Result<(), kube::Error> {
         let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
         let spec = lease.spec.get_or_insert_default();
-        if spec.holder_identity.as_deref() == Some(&self.identity) {
+        if spec.holder_identity.as_deref() == Some(&*self.identity) {
             spec.holder_identity = Some(String::new());
             spec.lease_duration_seconds = Some(1);
             self.api.replace(&self.name, &PostParams::default(), &lease).await?;
@@ -134,7 +145,7 @@ impl Candidate {
     }
 
     fn holding(&self, began: Instant) {
-        let before = self.term.send_replace(Some(Term { until: began + HOLD }));
+        let before = self.term.send_replace(Some(Term::until(began + HOLD)));
         if before.is_none() {
             tracing::info!(lease = self.name, "this Postern writes status from now on");
         }
@@ -153,15 +164,21 @@ impl Candidate {
         }
     }
 
-    fn metadata(&self, resource_version: Option<String>) -> ObjectMeta {
-        ObjectMeta { name: Some(self.name.clone()), resource_version, ..ObjectMeta::default() }
+    /// With our address, and what others have put there.
+    fn metadata(&self, mut metadata: ObjectMeta) -> ObjectMeta {
+        let annotations = metadata.annotations.get_or_insert_default();
+        match self.advertised.address() {
+            Some(address) => drop(annotations.insert(ADDRESS.to_owned(), address.to_string())),
+            None => drop(annotations.remove(ADDRESS)),
+        }
+        ObjectMeta { name: Some(self.name.clone()), managed_fields: None, ..metadata }
     }
 
     fn spec(&self, transitions: i32, acquired: Option<MicroTime>) -> LeaseSpec {
         let now = MicroTime(Timestamp::now());
         LeaseSpec {
             acquire_time: acquired.or_else(|| Some(now.clone())),
-            holder_identity: Some(self.identity.clone()),
+            holder_identity: Some(self.identity.as_ref().to_owned()),
             lease_duration_seconds: Some(EXPIRY.as_secs() as i32),
             lease_transitions: Some(transitions),
             renew_time: Some(now),

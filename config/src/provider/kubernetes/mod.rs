@@ -18,17 +18,32 @@ mod collect;
 mod fetch;
 mod follow;
 mod lease;
+pub mod peers;
 mod resource;
 mod status;
 pub mod takeover;
 
-use std::{path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use kube::Client;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
 
-use self::{cache::Cache, collect::Collector, fetch::Fetches, resource::Source, status::Statuses};
-use super::{Batch, Demand, Show};
+pub use self::lease::Term;
+use self::{
+    cache::Cache,
+    collect::Collector,
+    fetch::Fetches,
+    peers::{
+        Advertised, Gate, Heard, Holder, Keys, Link, Members, PeerScope, Problem, View, follow_keys, follow_lease,
+        follow_members, make_key,
+    },
+    resource::Source,
+    status::Statuses,
+};
+use super::{Batch, Demand, InForce};
 pub use crate::kubernetes::status::Address;
 use crate::kubernetes::{
     convert::Settings,
@@ -58,12 +73,16 @@ pub struct Scope {
     pub cache: Option<PathBuf>,
     /// How old what is kept may be to be served at a start without the API server.
     pub cache_max_age: Duration,
-    /// Who writes status; `None`: nobody here does.
+    /// Whether this Postern may hold the Lease; one that may not writes nothing.
+    pub control: bool,
+    /// Where the Lease is whose holder writes; `None`: in our own namespace.
+    pub lease_namespace: Option<String>,
+    /// How status is written; `None`: it is not.
     pub writing: Option<Writing>,
+    /// How this Postern is one of several.
+    pub peers: PeerScope,
     /// What is done beside other products.
     pub takeover: Wishes,
-    /// The headless Service in our own namespace that selects the pods of all Posterns.
-    pub peers_service: Option<String>,
     /// Ports in objects, and the ports that are bound for them where those differ.
     pub port_map: Vec<(u16, u16)>,
 }
@@ -71,8 +90,6 @@ pub struct Scope {
 /// How status is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Writing {
-    /// Where the Lease is whose holder writes; `None`: in our own namespace.
-    pub lease_namespace: Option<String>,
     /// Where clients reach what is served.
     pub addresses: Vec<Address>,
 }
@@ -88,11 +105,21 @@ pub enum ClusterError {
     System(#[from] std::io::Error),
 }
 
+/// What becomes of this node, which decides what the cluster is shown.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// What is in force from now on.
+    InForce(InForce),
+    /// The sockets that it cannot have: all of them.
+    Unbound(Vec<Problem>),
+}
+
 /// A cluster being watched; ends when dropped.
 #[derive(Debug)]
 pub struct Watching {
     demands: mpsc::UnboundedSender<Demand>,
-    shows: mpsc::UnboundedSender<Vec<Show>>,
+    news: mpsc::UnboundedSender<News>,
+    link: Option<Link>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -108,9 +135,14 @@ impl Drop for Watching {
 }
 
 impl Watching {
-    /// What the cluster is to be shown: to be sent once that is in force.
-    pub fn shows(&self) -> mpsc::UnboundedSender<Vec<Show>> {
-        self.shows.clone()
+    /// What becomes of this node is to be sent here.
+    pub fn news(&self) -> mpsc::UnboundedSender<News> {
+        self.news.clone()
+    }
+
+    /// What the link between the nodes needs, if there is to be one; once.
+    pub fn link(&mut self) -> Option<Link> {
+        self.link.take()
     }
 
     /// Which objects are referred to is to be said here. A batch that answers follows, even if nothing is there.
@@ -131,24 +163,24 @@ pub fn watch(
 ) -> Result<Watching, ClusterError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (demands, demanded) = mpsc::unbounded_channel();
-    let (shows, shown) = mpsc::unbounded_channel();
+    let (news, told) = mpsc::unbounded_channel();
+    let (ends, link) = ends(&scope);
     let (stop, stopped) = oneshot::channel::<()>();
     let (connected, connection) = std::sync::mpsc::channel();
     let run = move || {
         runtime.block_on(async {
-            let client = client::connect().await;
-            let client = match client {
-                Ok(client) => client,
+            let (client, source) = match client::connect_from().await {
+                Ok(connected) => connected,
                 Err(error) => return drop(connected.send(Err(error))),
             };
             drop(connected.send(Ok(())));
-            let following = Following { client, scope, settings, demanded, shown };
+            let following = Following { client, source, scope, settings, demanded, news: told, ends };
             following.run(decided, sink, stopped).await;
         });
     };
     let thread = thread::Builder::new().name("watch".into()).spawn(run)?;
     match connection.recv() {
-        Ok(Ok(())) => Ok(Watching { demands, shows, stop: Some(stop), thread: Some(thread) }),
+        Ok(Ok(())) => Ok(Watching { demands, news, link, stop: Some(stop), thread: Some(thread) }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(ClusterError::Unconfigured("the thread that connects has ended".to_owned())),
     }
@@ -157,10 +189,13 @@ pub fn watch(
 /// What the thread is given.
 struct Following {
     client: Client,
+    /// The address that it speaks from.
+    source: Option<IpAddr>,
     scope: Scope,
     settings: Settings,
     demanded: mpsc::UnboundedReceiver<Demand>,
-    shown: mpsc::UnboundedReceiver<Vec<Show>>,
+    news: mpsc::UnboundedReceiver<News>,
+    ends: Ends,
 }
 
 impl Following {
@@ -170,7 +205,7 @@ impl Following {
         sink: impl FnMut(Batch) -> bool,
         mut stopped: oneshot::Receiver<()>,
     ) {
-        let Self { client, mut scope, settings, demanded, shown } = self;
+        let Self { client, source, mut scope, settings, demanded, news, ends } = self;
         let start = Start {
             wishes: &scope.takeover,
             folder: scope.cache.clone(),
@@ -182,20 +217,19 @@ impl Following {
             _ = &mut stopped => return,
         };
         let settings = takeover.apply(settings);
-        if takeover.decision.observes() {
-            scope.writing = None;
-        }
-        let adopted = tokio::sync::watch::Sender::new(takeover.service().cloned());
+        scope.limit_to(&takeover);
+        let adopted = watch::Sender::new(takeover.service().cloned());
         decided(takeover);
-        let (ending, ended) = tokio::sync::watch::channel(());
-        let (leaving, left) = tokio::sync::watch::channel(());
-        let (lease, candidate) = candidate(&client, &scope, ended);
-        let leading = leading(&client, &scope, &settings, &adopted, lease.clone());
+        let (ending, ended) = watch::channel(());
+        let (leaving, left) = watch::channel(());
+        let candidate = candidate(&client, &scope, &ends, source, ended);
+        let _following = follow_peers(&client, &scope, &ends);
+        let leading = leading(&client, &scope, &settings, &adopted, ends.terms.subscribe());
         let leading = leading.map(|leading| tokio::spawn(leading.run(left)));
-        let controllers = settings.gateway_controllers.into();
+        let entry_points = settings.entry_points.clone();
         tokio::select! {
-            () = Watch::new(client.clone(), scope, lease, sink).run(controllers, demanded, shown) => {}
-            () = follow_service(client, settings.entry_points, adopted) => {}
+            () = Watch::new(client.clone(), scope, settings, ends, sink).run(demanded, news) => {}
+            () = follow_service(client, entry_points, adopted) => {}
             _ = stopped => {}
         }
         drop(leaving);
@@ -214,14 +248,14 @@ fn leading(
     client: &Client,
     scope: &Scope,
     settings: &Settings,
-    adopted: &tokio::sync::watch::Sender<Option<Adopted>>,
-    lease: Terms,
+    adopted: &watch::Sender<Option<Adopted>>,
+    lease: watch::Receiver<Option<Term>>,
 ) -> Option<Leading> {
     let is_there = adopted.borrow().is_some();
     if !is_there || scope.writing.is_none() {
         return None;
     }
-    let Some(service) = scope.peers_service.clone() else {
+    let Some(service) = scope.peers.service.clone() else {
         tracing::warn!(
             "peers.service is not set, so which nodes run Postern is not known, and nothing leads the adopted Service to them"
         );
@@ -239,20 +273,108 @@ fn leading(
     })
 }
 
-type Terms = tokio::sync::watch::Receiver<Option<lease::Term>>;
+impl Scope {
+    /// Whoever observes writes nothing. Without a word of the operator, clients reach us where the adopted Service is.
+    fn limit_to(&mut self, takeover: &Takeover) {
+        if takeover.decision.observes() {
+            (self.control, self.writing) = (false, None);
+        }
+        if let (Some(writing), Some(service)) = (&mut self.writing, takeover.service())
+            && writing.addresses.is_empty()
+        {
+            writing.addresses.clone_from(&service.addresses);
+        }
+    }
+}
 
-/// Runs for the Lease, if we may write, until `ended` is closed.
+/// This thread's ends of what the link between the nodes sees.
+struct Ends {
+    name: Arc<str>,
+    identity: Arc<str>,
+    terms: watch::Sender<Option<Term>>,
+    holder: watch::Sender<Option<Holder>>,
+    keys: watch::Sender<Keys>,
+    members: watch::Sender<Members>,
+    heard: mpsc::Receiver<Heard>,
+    view: watch::Sender<View>,
+}
+
+/// Both ends; the far ones only where there is to be a link.
+fn ends(scope: &Scope) -> (Ends, Option<Link>) {
+    let name = scope.peers.name.clone().unwrap_or_else(|| host_name().into());
+    let identity = Arc::from(format!("{name}-{:016x}", rand::random::<u64>()));
+    let waits = scope.peers.listen.is_some() && scope.peers.service.is_some();
+    let members = if waits { Members::Unknown } else { Members::Alone };
+    let (tell, heard) = mpsc::channel(WAITING);
+    let ends = Ends {
+        name,
+        identity,
+        terms: watch::Sender::default(),
+        holder: watch::Sender::default(),
+        keys: watch::Sender::default(),
+        members: watch::Sender::new(members),
+        heard,
+        view: watch::Sender::default(),
+    };
+    let link = scope.peers.listen.is_some().then(|| Link {
+        name: ends.name.clone(),
+        identity: ends.identity.clone(),
+        terms: ends.terms.subscribe(),
+        holder: ends.holder.subscribe(),
+        keys: ends.keys.subscribe(),
+        heard: tell,
+        view: ends.view.subscribe(),
+    });
+    (ends, link)
+}
+
+/// Runs for the Lease, if it may, until `ended` is closed.
 fn candidate(
     client: &Client,
     scope: &Scope,
-    mut ended: tokio::sync::watch::Receiver<()>,
-) -> (Terms, Option<tokio::task::JoinHandle<()>>) {
-    let Some(writing) = &scope.writing else { return (tokio::sync::watch::channel(None).1, None) };
-    let namespace = writing.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
-    let identity = format!("{}-{:016x}", host_name(), rand::random::<u64>());
-    let (candidate, terms) = lease::Candidate::new(client.clone(), &namespace, LEASE, identity);
-    let run = candidate.run(async move { while ended.changed().await.is_ok() {} });
-    (terms, Some(tokio::spawn(run)))
+    ends: &Ends,
+    source: Option<IpAddr>,
+    mut ended: watch::Receiver<()>,
+) -> Option<tokio::task::JoinHandle<()>> {
+    let holds_for_something = scope.writing.is_some() || scope.peers.listen.is_some();
+    if !scope.control || !holds_for_something {
+        return None;
+    }
+    let advertised =
+        Advertised { name: ends.name.clone(), listen: scope.peers.listen, members: ends.members.subscribe(), source };
+    let namespace = lease_namespace(client, scope);
+    let candidate =
+        lease::Candidate::new(client.clone(), &namespace, LEASE, ends.identity.clone(), advertised, ends.terms.clone());
+    Some(tokio::spawn(candidate.run(async move { while ended.changed().await.is_ok() {} })))
+}
+
+fn lease_namespace(client: &Client, scope: &Scope) -> String {
+    scope.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned())
+}
+
+/// Follows what the cluster says about the other nodes, where anybody here wants to know.
+fn follow_peers(client: &Client, scope: &Scope, ends: &Ends) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let namespace = client.default_namespace().to_owned();
+    if scope.peers.listen.is_some() {
+        let (client, lease, shown) = (client.clone(), lease_namespace(client, scope), ends.holder.clone());
+        tasks.spawn(async move { follow_lease(client, &lease, LEASE, shown).await });
+    }
+    if scope.peers.listen.is_some() {
+        let (client, namespace, shown) = (client.clone(), namespace.clone(), ends.keys.clone());
+        tasks.spawn(async move { follow_keys(client, &namespace, shown).await });
+    }
+    if scope.peers.listen.is_some() && scope.control {
+        let (client, namespace) = (client.clone(), namespace.clone());
+        let (terms, keys) = (ends.terms.subscribe(), ends.keys.subscribe());
+        tasks.spawn(async move { make_key(client, &namespace, terms, keys).await });
+    }
+    // Only the holder of the Lease waits for others.
+    if let Some(service) = scope.peers.service.clone().filter(|_| scope.peers.listen.is_some() && scope.control) {
+        let (client, shown) = (client.clone(), ends.members.clone());
+        tasks.spawn(async move { follow_members(client, &namespace, &service, shown).await });
+    }
+    tasks
 }
 
 /// What people look for in the Lease: a pod's host name is the pod's, or its node's.
@@ -263,33 +385,37 @@ fn host_name() -> String {
 
 struct Watch<S> {
     client: Client,
+    /// Those whose parts of a status are ours.
+    controllers: Arc<[Arc<str>]>,
     sources: Vec<Source>,
     collector: Collector,
     fetches: Fetches,
     statuses: Statuses,
+    members: watch::Receiver<Members>,
+    heard: mpsc::Receiver<Heard>,
     cache: Option<Cache>,
     sink: S,
 }
 
 impl<S: FnMut(Batch) -> bool> Watch<S> {
-    fn new(client: Client, scope: Scope, lease: Terms, sink: S) -> Self {
-        let statuses = Statuses::new(client.clone(), lease);
+    fn new(client: Client, scope: Scope, settings: Settings, ends: Ends, sink: S) -> Self {
+        let controllers = settings.gateway_controllers.as_slice().into();
+        let addresses = scope.writing.as_ref().filter(|_| scope.control).map(|writing| writing.addresses.clone());
+        let members = ends.members.subscribe();
+        let gate = Gate::new(ends.name, members.borrow().clone());
+        let view = scope.peers.listen.map(|_| ends.view);
+        let statuses = Statuses::new(client.clone(), ends.terms.subscribe(), settings, addresses, gate, view);
         let cache = scope.cache.as_ref().and_then(|folder| Cache::open(folder, scope.cache_max_age));
         let fetches = Fetches::new(client.clone());
         let sources = resource::sources(&scope);
         let collector = Collector::new(sources.clone());
-        Self { client, sources, collector, fetches, statuses, cache, sink }
+        Self { client, controllers, sources, collector, fetches, statuses, members, heard: ends.heard, cache, sink }
     }
 
-    async fn run(
-        mut self,
-        controllers: Arc<[Arc<str>]>,
-        mut demanded: mpsc::UnboundedReceiver<Demand>,
-        mut shown: mpsc::UnboundedReceiver<Vec<Show>>,
-    ) {
+    async fn run(mut self, mut demanded: mpsc::UnboundedReceiver<Demand>, mut news: mpsc::UnboundedReceiver<News>) {
         let (tell, mut told) = mpsc::channel(WAITING);
         for source in std::mem::take(&mut self.sources) {
-            let (controllers, wanted) = (controllers.clone(), self.fetches.wanted());
+            let (controllers, wanted) = (self.controllers.clone(), self.fetches.wanted());
             tokio::spawn(follow::follow(self.client.clone(), source, controllers, wanted, tell.clone()));
         }
         let patience = tokio::time::sleep(PATIENCE);
@@ -304,7 +430,12 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                     }
                 }
                 Some(demand) = demanded.recv() => self.demand(demand),
-                Some(shows) = shown.recv() => self.statuses.show(shows),
+                Some(news) = news.recv() => self.learn(news),
+                Some(heard) = self.heard.recv() => self.hear(heard),
+                Ok(()) = self.members.changed() => {
+                    let members = self.members.borrow_and_update().clone();
+                    self.statuses.gate().set_members(members, tokio::time::Instant::now());
+                }
                 () = self.statuses.work() => {}
                 Some(fetched) = self.fetches.next() => self.collector.fetched(fetched),
                 _ = look.tick() => {
@@ -321,6 +452,22 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
             if !self.hand_over() {
                 return;
             }
+        }
+    }
+
+    /// Takes what a node says, and all that waits behind it.
+    fn hear(&mut self, first: Heard) {
+        let now = tokio::time::Instant::now();
+        self.statuses.gate().hear(first, now);
+        while let Ok(next) = self.heard.try_recv() {
+            self.statuses.gate().hear(next, now);
+        }
+    }
+
+    fn learn(&mut self, news: News) {
+        match news {
+            News::InForce(in_force) => self.statuses.in_force(&in_force),
+            News::Unbound(problems) => self.statuses.gate().set_problems(problems),
         }
     }
 

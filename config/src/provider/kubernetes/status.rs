@@ -1,8 +1,12 @@
 //! Writes `.status`, as the holder of the Lease and where something would change. What is to be shown is decided by
-//! [`crate::kubernetes::status`]; here is when and how.
+//! [`crate::kubernetes::status`], whether the nodes serve it by [`super::peers`]; here is when and how.
+//!
+//! Of what is to be shown only fingerprints are kept, and those by the holder alone: all else follows, at the moment of
+//! writing, from what is in force.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,18 +23,26 @@ use super::{
     collect::{Seen, Told},
     follow::chain,
     lease::Term,
+    peers::{Gate, Standing, View},
     resource::api_of,
 };
 use crate::{
     kubernetes::{
-        status::{Desired, merge},
-        store::Key,
+        convert::Settings,
+        object::Kind,
+        status::{self, Address, Desired, Nodes, merge},
+        store::{Key, Store},
     },
-    provider::Show,
+    provider::InForce,
+    report::Report,
 };
 
 /// Writes under way at once.
 const AT_ONCE: usize = 8;
+/// Objects that are judged before others get their turn.
+const PORTION: usize = 64;
+/// Between two views of the peers.
+const BETWEEN_VIEWS: Duration = Duration::from_millis(250);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Also what a quarrel with another writer comes down to.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -41,18 +53,37 @@ const PEACE: Duration = Duration::from_secs(60);
 pub(super) struct Statuses {
     client: Client,
     lease: watch::Receiver<Option<Term>>,
+    settings: Settings,
+    /// Where things are reached; `None`: no status is written.
+    addresses: Option<Vec<Address>>,
+    gate: Gate,
+    /// Where people are shown who there is, if anybody is interested.
+    view: Option<watch::Sender<View>>,
+    viewed: Option<Instant>,
+    store: Store,
+    report: Arc<Report>,
+    /// Fingerprints of our parts of what the cluster shows.
+    seen: HashMap<Key, u128>,
+    /// Whether we hold the Lease, as far as what follows goes by it.
+    holds: bool,
+    unjudged: Unjudged,
     entries: HashMap<Key, Entry>,
     queue: VecDeque<Key>,
     under_way: FuturesUnordered<BoxFuture<'static, (Key, Result<Written, String>)>>,
 }
 
+/// Objects to be judged anew, each once.
+#[derive(Default)]
+struct Unjudged {
+    queue: VecDeque<Key>,
+    keys: HashSet<Key>,
+}
+
+/// An object that should show something, while we hold the Lease.
 #[derive(Default)]
 struct Entry {
-    /// Fingerprint of our part of what the cluster shows.
-    seen: Option<u128>,
-    desired: Option<Desired>,
-    /// The fingerprint of `desired`.
-    wanted: Option<u128>,
+    /// The fingerprint of what it should show.
+    wanted: u128,
     queued: bool,
     /// Writes in a row that did not settle it.
     attempts: u32,
@@ -68,11 +99,21 @@ enum Written {
     Conflict,
 }
 
-impl Entry {
-    fn is_settled(&self) -> bool {
-        self.wanted.is_none() || self.wanted == self.seen
+impl Unjudged {
+    fn add(&mut self, key: &Key) {
+        if self.keys.insert(key.clone()) {
+            self.queue.push_back(key.clone());
+        }
     }
 
+    fn take(&mut self) -> Option<Key> {
+        let key = self.queue.pop_front()?;
+        self.keys.remove(&key);
+        Some(key)
+    }
+}
+
+impl Entry {
     fn due(&self) -> Option<Instant> {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.attempts.min(10)).min(LONGEST_PAUSE);
         self.last.map(|last| last + if self.attempts == 0 { Duration::ZERO } else { pause })
@@ -80,25 +121,45 @@ impl Entry {
 }
 
 impl Statuses {
-    /// None yet; written while `lease` says that we may.
-    pub(super) fn new(client: Client, lease: watch::Receiver<Option<Term>>) -> Self {
-        Self { client, lease, entries: HashMap::new(), queue: VecDeque::new(), under_way: FuturesUnordered::new() }
+    /// Nothing is in force yet; written while `lease` says that we may.
+    pub(super) fn new(
+        client: Client,
+        lease: watch::Receiver<Option<Term>>,
+        settings: Settings,
+        addresses: Option<Vec<Address>>,
+        gate: Gate,
+        view: Option<watch::Sender<View>>,
+    ) -> Self {
+        Self {
+            client,
+            lease,
+            settings,
+            addresses,
+            gate,
+            view,
+            viewed: None,
+            store: Store::default(),
+            report: Arc::default(),
+            seen: HashMap::new(),
+            holds: false,
+            unjudged: Unjudged::default(),
+            entries: HashMap::new(),
+            queue: VecDeque::new(),
+            under_way: FuturesUnordered::new(),
+        }
     }
 
-    /// What should be shown from now on.
-    pub(super) fn show(&mut self, shown: Vec<Show>) {
-        for Show { key, desired } in shown {
-            if desired.is_none() && !self.entries.contains_key(&key) {
-                continue;
-            }
-            let entry = self.entries.entry(key.clone()).or_default();
-            if entry.desired != desired {
-                entry.wanted = desired.as_ref().map(Desired::fingerprint);
-                // Without one, what it shows is left to whoever has it now.
-                entry.desired = desired;
-                entry.attempts = 0;
-            }
-            self.enqueue(&key);
+    /// Who else there is, and what they say.
+    pub(super) fn gate(&mut self) -> &mut Gate {
+        &mut self.gate
+    }
+
+    /// What is in force from now on.
+    pub(super) fn in_force(&mut self, news: &InForce) {
+        self.gate.in_force(news, Instant::now());
+        (self.store, self.report) = (news.store.clone(), news.report.clone());
+        if self.holds {
+            news.touched.iter().for_each(|key| self.unjudged.add(key));
         }
     }
 
@@ -107,29 +168,35 @@ impl Statuses {
         match told {
             Told::Listed(_, all) => all.iter().for_each(|seen| self.shows(seen)),
             Told::Changed(_, seen) => self.shows(seen),
-            Told::Gone(_, key) => drop(self.entries.remove(key)),
+            Told::Gone(_, key) => {
+                self.seen.remove(key);
+                self.entries.remove(key);
+            }
             Told::Unknown(_) | Told::Trouble(..) => {}
         }
     }
 
+    /// The cluster shows this.
     fn shows(&mut self, seen: &Seen) {
-        if let Some(fingerprint) = seen.status {
-            self.seen(&seen.key, fingerprint);
-        }
-    }
-
-    /// The cluster shows this of `key`.
-    fn seen(&mut self, key: &Key, fingerprint: u128) {
-        let entry = self.entries.entry(key.clone()).or_default();
-        if entry.seen.replace(fingerprint) != Some(fingerprint) {
-            self.enqueue(key);
+        let Some(fingerprint) = seen.status.filter(|_| self.addresses.is_some()) else { return };
+        if self.seen.insert(seen.key.clone(), fingerprint) != Some(fingerprint) {
+            self.enqueue(&seen.key);
         }
     }
 
     /// Writes what is to be written; never ends. May be dropped at any time and called again.
     pub(super) async fn work(&mut self) {
         loop {
-            let wake = self.start_due();
+            self.follow_lease();
+            let now = Instant::now();
+            self.look(now);
+            if self.judge_some() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let wake = self.start_due(now);
+            let wakes = [self.gate.wake(now), self.show_peers(now), Some(wake)];
+            let wake = wakes.into_iter().flatten().min().unwrap_or(wake);
             tokio::select! {
                 Some((key, outcome)) = self.under_way.next(), if !self.under_way.is_empty() => self.done(&key, outcome),
                 changed = self.lease.changed() => if changed.is_err() { return std::future::pending().await },
@@ -138,11 +205,104 @@ impl Statuses {
         }
     }
 
-    /// Starts what may be written now; returns when to look again.
-    fn start_due(&mut self) -> Instant {
+    /// Begins or ends a term, when the Lease is ours or is not any more.
+    fn follow_lease(&mut self) {
         let now = Instant::now();
+        let holds = self.lease.borrow_and_update().is_some();
+        if std::mem::replace(&mut self.holds, holds) == holds {
+            return;
+        }
+        (self.unjudged, self.queue, self.entries) = Default::default();
+        self.under_way.clear();
+        if holds {
+            self.gate.begin_term(&self.store, now);
+            let all = self.store.iter().map(|(key, _)| key).filter(|key| status::has_status(key.kind));
+            all.for_each(|key| self.unjudged.add(key));
+        } else {
+            self.gate.end_term();
+        }
+    }
+
+    /// What the nodes have said, or have not said for too long.
+    fn look(&mut self, now: Instant) {
+        let look = self.gate.look(now);
+        look.objects.iter().for_each(|key| self.unjudged.add(key));
+        if look.nodes {
+            let gateways = self.store.iter().map(|(key, _)| key).filter(|key| key.kind == Kind::Gateway);
+            gateways.for_each(|key| self.unjudged.add(key));
+        }
+    }
+
+    /// Shows people who there is, not too often; returns when to look again.
+    fn show_peers(&mut self, now: Instant) -> Option<Instant> {
+        let view = self.view.as_ref()?;
+        if let Some(next) = self.viewed.map(|last| last + BETWEEN_VIEWS).filter(|next| *next > now) {
+            return Some(next);
+        }
+        view.send_replace(self.gate.view(now));
+        self.viewed = Some(now);
+        self.holds.then_some(now + BETWEEN_VIEWS)
+    }
+
+    /// Judges some of what is to be judged anew. Says whether there was anything.
+    fn judge_some(&mut self) -> bool {
+        for at in 0..PORTION {
+            let Some(key) = self.unjudged.take() else { return at > 0 };
+            self.judge(&key);
+        }
+        true
+    }
+
+    fn judge(&mut self, key: &Key) {
+        if self.addresses.is_none() {
+            return;
+        }
+        let standing = self.gate.standing(key);
+        if matches!(standing, Standing::Undecided | Standing::Pending(_)) {
+            let programmed = self.desired(key, &Standing::Programmed).map(|desired| desired.fingerprint());
+            if programmed.is_some() && programmed.as_ref() == self.seen.get(key) {
+                self.gate.settle(key);
+            }
+        }
+        match self.wanted(key).map(|desired| desired.fingerprint()) {
+            Some(wanted) => {
+                let entry = self.entries.entry(key.clone()).or_default();
+                if entry.wanted != wanted {
+                    (entry.wanted, entry.attempts) = (wanted, 0);
+                }
+                self.enqueue(key);
+            }
+            // What it shows is left to whoever has it now, or to when more is known.
+            None => drop(self.entries.remove(key)),
+        }
+    }
+
+    /// What `key` should show; `None`: what it shows is left alone.
+    fn wanted(&self, key: &Key) -> Option<Desired> {
+        match self.gate.standing(key) {
+            Standing::Undecided => None,
+            standing => self.desired(key, &standing),
+        }
+    }
+
+    fn desired(&self, key: &Key, standing: &Standing) -> Option<Desired> {
+        let behind = if let Standing::Pending(behind) = standing { &**behind } else { &[] };
+        let nodes = Nodes { behind, silent: self.gate.silent(), unbound: self.gate.unbound() };
+        let context = status::Context {
+            settings: &self.settings,
+            store: &self.store,
+            report: &self.report,
+            addresses: self.addresses.as_ref()?,
+            programmed: *standing == Standing::Programmed,
+            nodes,
+        };
+        status::desired(self.store.get(key)?, self.report.objects.get(&key.id())?, &context)
+    }
+
+    /// Starts what may be written now; returns when to look again.
+    fn start_due(&mut self, now: Instant) -> Instant {
         let far = now + LONGEST_PAUSE;
-        if !self.lease.borrow_and_update().is_some_and(|term| term.holds(now)) {
+        if !self.lease.borrow().is_some_and(|term| term.holds(now)) {
             return far;
         }
         let mut wake = far;
@@ -151,30 +311,38 @@ impl Statuses {
                 break;
             }
             let Some(key) = self.queue.pop_front() else { break };
-            let Some(entry) = self.entries.get_mut(&key) else { continue };
-            entry.queued = false;
-            if entry.is_settled() {
-                continue;
+            if let Some(later) = self.start(key, now) {
+                wake = wake.min(later);
             }
-            if let Some(due) = entry.due().filter(|due| *due > now) {
-                wake = wake.min(due);
-                entry.queued = true;
-                self.queue.push_back(key);
-                continue;
-            }
-            if entry.last.is_some_and(|last| now.duration_since(last) > PEACE) {
-                entry.attempts = 0;
-            }
-            entry.last = Some(now);
-            entry.attempts = entry.attempts.saturating_add(1);
-            let Some(desired) = entry.desired.clone() else { continue };
-            let client = self.client.clone();
-            self.under_way.push(Box::pin(async move {
-                let outcome = write(client, &key, &desired).await.map_err(|error| chain(&error));
-                (key, outcome)
-            }));
         }
         wake
+    }
+
+    /// Writes what `key` should show, or returns when to try.
+    fn start(&mut self, key: Key, now: Instant) -> Option<Instant> {
+        let is_settled = self.is_settled(&key);
+        let entry = self.entries.get_mut(&key)?;
+        entry.queued = false;
+        if is_settled {
+            return None;
+        }
+        if let Some(due) = entry.due().filter(|due| *due > now) {
+            entry.queued = true;
+            self.queue.push_back(key);
+            return Some(due);
+        }
+        if entry.last.is_some_and(|last| now.duration_since(last) > PEACE) {
+            entry.attempts = 0;
+        }
+        entry.last = Some(now);
+        entry.attempts = entry.attempts.saturating_add(1);
+        let desired = self.wanted(&key)?;
+        let client = self.client.clone();
+        self.under_way.push(Box::pin(async move {
+            let outcome = write(client, &key, &desired).await.map_err(|error| chain(&error));
+            (key, outcome)
+        }));
+        None
     }
 
     fn done(&mut self, key: &Key, outcome: Result<Written, String>) {
@@ -203,9 +371,14 @@ impl Statuses {
         self.enqueue(key);
     }
 
+    fn is_settled(&self, key: &Key) -> bool {
+        self.entries.get(key).is_none_or(|entry| self.seen.get(key) == Some(&entry.wanted))
+    }
+
     fn enqueue(&mut self, key: &Key) {
+        let is_settled = self.is_settled(key);
         let Some(entry) = self.entries.get_mut(key) else { return };
-        if entry.is_settled() {
+        if is_settled {
             entry.attempts = 0;
         } else if !entry.queued {
             entry.queued = true;

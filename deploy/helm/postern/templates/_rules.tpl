@@ -71,10 +71,18 @@ these rights and no more, and asks for each kind.
 - apiGroups: [""]
   resources: [secrets]
   resourceNames: [postern-peer-key]
-  verbs: [get]
+  verbs: [get, list, watch]
 # The other nodes' Posterns.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
+  verbs: [get, list, watch]
+{{- end }}
+
+{{- define "postern.readLease" -}}
+# The Lease whose holder the others speak to.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [postern]
   verbs: [get, list, watch]
 {{- end }}
 

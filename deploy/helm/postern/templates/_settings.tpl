@@ -59,6 +59,12 @@ is given back (2 s), and the rest for the kubelet. A duration is read by adding 
   value: {{ include "postern.fullname" . }}-peers
 - name: POSTERN_METRICS_ADDRESS
   value: {{ if .Values.metrics.enabled }}{{ include "postern.metricsAddress" . | quote }}{{ else }}"off"{{ end }}
+- name: POSTERN_PEERS_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POSTERN_PEERS_ADDRESS
+  value: ":{{ .Values.peers.port }}"
+- name: POSTERN_PEERS_SERVICE
+  value: {{ include "postern.fullname" . }}-peers
 {{- end }}
 
 {{- define "postern.probes" -}}

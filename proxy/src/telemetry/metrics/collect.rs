@@ -28,6 +28,23 @@ pub struct Scrape<'a> {
     pub listener_errors: &'a [(String, String)],
     /// Whether the node is ready.
     pub ready: bool,
+    /// The link to other nodes, where there is one.
+    pub peers: Option<Peers>,
+}
+
+/// What is counted of the link between nodes.
+#[derive(Debug)]
+pub struct Peers {
+    /// Members by state.
+    pub members: [(&'static str, u64); 3],
+    /// Whether this node is heard, or is itself the one who hears.
+    pub heard: bool,
+    /// Objects that wait for a node.
+    pub waiting: u64,
+    /// How long the one that has waited longest has, in seconds.
+    pub lag: f64,
+    /// Who was turned away, by reason.
+    pub refused: Vec<(&'static str, u64)>,
 }
 
 /// Reads one number of an entry point's cell.
@@ -47,6 +64,9 @@ impl Metrics {
         self.hand_overs(&mut writer);
         verdicts(&mut writer, scrape);
         certificates(&mut writer, scrape.snapshot);
+        if let Some(counts) = &scrape.peers {
+            peers(&mut writer, counts);
+        }
         self.access_log(&mut writer);
         process(&mut writer);
         writer.finish()
@@ -242,6 +262,20 @@ fn verdicts(writer: &mut Writer, scrape: &Scrape<'_>) {
         samples.count(&[listener], 1);
     });
     writer.family(family::READY).count(&[], u64::from(scrape.ready));
+}
+
+fn peers(writer: &mut Writer, counts: &Peers) {
+    let mut samples = writer.family(family::PEERS);
+    counts.members.iter().for_each(|(state, count)| {
+        samples.count(&[state], *count);
+    });
+    writer.family(family::PEER_HEARD).count(&[], u64::from(counts.heard));
+    let mut samples = writer.family(family::PEER_REFUSALS);
+    counts.refused.iter().for_each(|(reason, count)| {
+        samples.count(&[reason], *count);
+    });
+    writer.family(family::ACKNOWLEDGEMENT_WAITING).count(&[], counts.waiting);
+    writer.family(family::ACKNOWLEDGEMENT_LAG).sample(&[], counts.lag);
 }
 
 fn certificates(writer: &mut Writer, snapshot: &Snapshot) {

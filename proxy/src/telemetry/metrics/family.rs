@@ -71,6 +71,14 @@ families! {
     INPUT_PROBLEMS = Gauge "postern_input_problems" ["reason"] "Files and documents that could not be read.";
     LISTENER_ERRORS = Gauge "postern_listener_errors" ["listener"] "1 for a listener that could not be bound.";
     READY = Gauge "postern_ready" [] "1 when every object listed at start is programmed and every listener is bound.";
+    PEERS = Gauge "postern_peers" ["state"]
+        "Other Posterns as the holder of the Lease sees them: connected, absent, or silent for ten seconds.";
+    PEER_HEARD = Gauge "postern_peer_heard" [] "1 when the holder of the Lease hears this node, or is this node.";
+    PEER_REFUSALS = Counter "postern_peer_refusals_total" ["reason"] "Streams of peers that were turned away.";
+    ACKNOWLEDGEMENT_WAITING = Gauge "postern_acknowledgement_waiting_objects" []
+        "Objects that some node does not serve yet, as the holder of the Lease knows.";
+    ACKNOWLEDGEMENT_LAG = Gauge "postern_acknowledgement_lag_seconds" []
+        "How long the object has waited that has waited longest for a node to serve it.";
     CERTIFICATE_EXPIRY = Gauge "postern_certificate_expiry_timestamp_seconds" ["certificate"]
         "End of validity of each certificate, in seconds since 1970.";
     ACCESS_LOG_RECORDS = Counter "postern_access_log_records_total" ["result"]

@@ -22,7 +22,7 @@ use std::{
 
 use http::StatusCode;
 
-pub use collect::Scrape;
+pub use collect::{Peers, Scrape};
 pub use control::Control;
 pub use exposition::Format;
 pub use label::{CodeClass, FailureReason, HandOver, Handshake, Limit, Protocol, Stage, Wire};

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{Listener, Listeners, Protocol, not_carried};
-use crate::kubernetes::object::{Item, Kind, gateway::Gateway};
+use crate::{
+    kubernetes::object::{Item, Kind, gateway::Gateway},
+    snapshot::SocketKey,
+};
 
 /// One listener.
 #[derive(Debug)]
@@ -16,8 +19,8 @@ pub(in crate::kubernetes) struct Facts {
     pub(in crate::kubernetes) kinds: Vec<Kind>,
     /// Whether it is served, as far as the Gateway alone decides.
     pub(in crate::kubernetes) accepted: bool,
-    /// On how many sockets it is.
-    pub(in crate::kubernetes) sockets: usize,
+    /// The sockets that it is on.
+    pub(in crate::kubernetes) sockets: Vec<SocketKey>,
     /// How many certificates it names; none where it does not end TLS.
     pub(in crate::kubernetes) certificates: usize,
     /// Other listeners of its port that end TLS for some of its hosts.
@@ -38,7 +41,7 @@ fn of(listeners: &Listeners<'_>, listener: &Listener<'_>) -> Facts {
         fields: std::iter::once(listener.field()).chain(validation).collect(),
         kinds: listener.kinds.clone(),
         accepted: listener.accepted,
-        sockets: listeners.addresses.len(),
+        sockets: listener.sockets(&listeners.addresses),
         certificates: if ends_tls(listener) { certificates } else { 0 },
         overlapping: listeners.all.iter().filter(|other| overlaps(listener, other)).map(name).collect(),
     }
