@@ -7,8 +7,9 @@ use crate::{
     workspace::{self, cargo, output, program, run},
 };
 
-/// With a target named, these reach what is shipped and no build script.
-pub(crate) const STATIC: &str = "-C target-feature=+crt-static";
+/// With a target named, these reach what is shipped and no build script. The crate getrandom would look for getrandom(2)
+/// with dlsym, which finds nothing in a static program, and then want /dev/urandom, which not every root has.
+pub(crate) const STATIC: &str = "-C target-feature=+crt-static --cfg getrandom_backend=\"linux_getrandom\"";
 
 /// A processor that images are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
