@@ -55,8 +55,6 @@ is given back (2 s), and the rest for the kubelet. A duration is read by adding 
 {{- define "postern.env" -}}
 - name: POSTERN_ADMIN_SOCKET
   value: /run/admin/postern.sock
-- name: POSTERN_PEERS_SERVICE
-  value: {{ include "postern.fullname" . }}-peers
 - name: POSTERN_METRICS_ADDRESS
   value: {{ if .Values.metrics.enabled }}{{ include "postern.metricsAddress" . | quote }}{{ else }}"off"{{ end }}
 - name: POSTERN_PEERS_NAME
