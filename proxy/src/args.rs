@@ -28,6 +28,8 @@ pub enum Command {
     Explain(Box<Explain>),
     /// Say what replacing the products of a cluster takes
     Takeover(TakeoverArguments),
+    /// Say what would break on this node where Postern serves on it
+    Doctor(Doctor),
     /// Remove what Postern leaves behind
     Cleanup(Cleanup),
     /// Ask the Postern beside this one how it is: exit code 0 for well, and 1
@@ -96,6 +98,20 @@ pub enum TakeoverCommand {
 #[derive(Debug, Args)]
 pub struct TakeoverPlan {
     /// Settings that the objects are judged by
+    #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How the answer is written
+    #[arg(long, env = "POSTERN_OUTPUT", value_enum, default_value_t)]
+    pub output: Output,
+}
+
+/// `postern doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// This node's name in the cluster; without it, pods of all nodes are looked at
+    #[arg(long, env = "POSTERN_NODE", value_name = "NAME")]
+    pub node: Option<String>,
+    /// Settings that say which ports are bound
     #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How the answer is written

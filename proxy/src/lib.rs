@@ -13,6 +13,7 @@ pub mod admin;
 pub mod app;
 pub mod args;
 pub mod demo;
+pub mod doctor;
 pub mod exchange;
 pub mod explain;
 pub mod handover;

@@ -7,6 +7,7 @@
 //! the products that were there before.
 
 pub mod convert;
+pub mod doctor;
 pub mod document;
 pub mod object;
 pub mod status;

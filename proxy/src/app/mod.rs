@@ -8,6 +8,7 @@
 pub mod check;
 mod cleanup;
 mod demo;
+mod doctor;
 mod explain;
 mod offload;
 mod pipeline;
@@ -43,6 +44,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Takeover(takeover) => match takeover.command {
             TakeoverCommand::Plan(plan) => takeover::run(&plan),
         },
+        Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Cleanup(cleanup) => cleanup::run(&cleanup),
         Command::Probe(probe) => probe::run(&probe),
     };

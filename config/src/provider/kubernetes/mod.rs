@@ -15,6 +15,7 @@ mod cache;
 pub mod cleanup;
 mod client;
 mod collect;
+pub mod examine;
 mod fetch;
 mod follow;
 mod lease;
