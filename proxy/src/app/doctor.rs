@@ -39,8 +39,14 @@ pub(super) fn run(asked: &Doctor) -> u8 {
     };
     let bound = bound(&settings);
     let mut diagnoses = doctor::examine(&bound);
-    let writes = settings.cluster.scope.writing.is_some();
-    let question = Question { node: asked.node.clone(), bound, writes };
+    let scope = &settings.cluster.scope;
+    let question = Question {
+        node: asked.node.clone(),
+        bound,
+        namespaces: scope.namespaces.clone(),
+        writing: scope.writing.clone(),
+        service: scope.takeover.service.clone(),
+    };
     control_runtime(async {
         match examine(&question).await {
             Ok(found) => diagnoses.extend(found),

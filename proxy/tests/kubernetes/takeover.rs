@@ -372,3 +372,51 @@ fn there_and_back_changes_no_object_and_leaves_nothing_of_ours() {
     assert_eq!(route["status"]["parents"][0]["controllerName"], "example.com/other", "{route}");
     assert!(!cluster.list("leases").iter().any(|lease| lease["metadata"]["name"] == "postern"));
 }
+
+#[test]
+#[ignore = "needs an API server: cargo xtask test kubernetes"]
+fn the_doctor_sees_what_would_break_and_what_is_not_allowed() {
+    let Some(cluster) = ControlPlane::start() else { return };
+    cluster.install_crds(Channel::Standard);
+    cluster.apply(TRAEFIK);
+    let cache = tempfile::tempdir().expect("a directory");
+    let found = |kubeconfig: &Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_postern"));
+        command
+            .args(["doctor", "--output", "json"])
+            .env_clear()
+            .env("KUBECONFIG", kubeconfig)
+            .env("HOME", cache.path());
+        let output = command.env("POSTERN_TAKEOVER_SERVICE", "edge/traefik").output().expect("the binary runs");
+        let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), found)
+    };
+    let outcomes = |found: &Value, check: &str| -> Vec<String> {
+        let all = found["diagnoses"].as_array().expect("a list").iter();
+        all.filter(|it| it["check"] == check).map(|it| it["outcome"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let (_, all_good) = found(&cluster.kubeconfig());
+    for check in ["clock", "rights", "host-ports", "network-policies", "crds", "kube-proxy"] {
+        assert_eq!(outcomes(&all_good, check), ["good"], "{check}: {all_good}");
+    }
+    cluster.apply(&POD.replace("image: traefik", "image: traefik, ports: [{containerPort: 80, hostPort: 80}]"));
+    cluster.apply(
+        "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: edge}
+spec: {podSelector: {}, ingress: [{from: [{podSelector: {matchLabels: {app.kubernetes.io/name: traefik}}}]}]}
+",
+    );
+    let (code, bad) = found(&cluster.kubeconfig());
+    assert_eq!(code, Some(1), "{bad}");
+    for check in ["host-ports", "network-policies"] {
+        assert_eq!(outcomes(&bad, check), ["breaks"], "{check}: {bad}");
+    }
+    let reader = cluster.user("reader", "[{apiGroups: [''], resources: [services], verbs: [get, list, watch]}]");
+    let (code, refused) = found(&reader);
+    assert_eq!(code, Some(1), "{refused}");
+    let rights = outcomes(&refused, "rights");
+    assert!(rights.len() > 30 && rights.iter().all(|outcome| outcome == "breaks"), "{refused}");
+    assert_eq!(outcomes(&refused, "host-ports"), ["unknown"], "{refused}");
+}

@@ -1,7 +1,7 @@
 //! What Postern must be allowed, and is or is not.
 
 use super::Diagnosis;
-use crate::kubernetes::{object::Kind, status::has_status};
+use crate::kubernetes::{object::Kind, status::has_status, takeover::slice};
 
 const CHECK: &str = "rights";
 
@@ -14,46 +14,81 @@ pub struct Right {
     pub resource: String,
     /// Verb.
     pub verb: &'static str,
+    /// Where; everywhere, if nowhere in particular.
+    pub namespace: Option<String>,
+    /// On which object; on any, if none in particular.
+    pub name: Option<String>,
     /// What comes of it where it is missing.
     pub without: &'static str,
 }
 
-/// Everything that is needed; `plural` says how the API names a kind.
-pub fn needed(plural: impl Fn(Kind) -> String, writes: bool) -> Vec<Right> {
-    let right =
-        |group: &str, resource: String, verb, without| Right { group: group.to_owned(), resource, verb, without };
-    let mut needed = Vec::new();
-    for kind in Kind::ALL.iter().copied() {
-        for verb in ["get", "list", "watch"] {
-            needed.push(right(kind.group(), plural(kind), verb, "its objects are not served"));
-        }
-        if writes && has_status(kind) {
-            needed.push(right(kind.group(), format!("{}/status", plural(kind)), "update", "its status is not written"));
-        }
-    }
-    needed.push(right("", "pods".to_owned(), "list", "Postern observes unless it is told to own"));
-    if writes {
-        for verb in ["get", "create", "update"] {
-            needed.push(right("coordination.k8s.io", "leases".to_owned(), verb, "nobody writes status"));
-        }
-        for verb in ["create", "update", "delete"] {
-            let resource = plural(Kind::EndpointSlice);
-            needed.push(right(
-                Kind::EndpointSlice.group(),
-                resource,
-                verb,
-                "an adopted Service does not lead to Postern",
-            ));
-        }
+/// Where rights are needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Namespaces that are read; empty: all of them.
+    pub read: Vec<String>,
+    /// Where the Lease is; `None`: nothing is written.
+    pub lease: Option<String>,
+    /// The Service that is adopted, as namespace and name.
+    pub service: Option<(String, String)>,
+}
+
+/// Everything that is needed; `plural` says how the API names a kind, `lease` is the Lease's name.
+pub fn needed(plural: impl Fn(Kind) -> String, places: &Places, lease: &str) -> Vec<Right> {
+    let mut needed: Vec<_> = Kind::ALL.iter().flat_map(|kind| of_kind(*kind, &plural(*kind), places)).collect();
+    needed.push(everywhere("", "pods", "list", "Postern observes unless it is told to own"));
+    let Some(namespace) = &places.lease else { return needed };
+    needed
+        .extend(["get", "create", "update"].map(|verb| {
+            everywhere("coordination.k8s.io", "leases", verb, "nobody writes status").on(namespace, lease)
+        }));
+    let (kind, without) = (Kind::EndpointSlice, "the adopted Service does not lead to Postern");
+    if let Some((namespace, service)) = &places.service {
+        let [slice, _] = slice::names(service);
+        let right = |verb| everywhere(kind.group(), &plural(kind), verb, without).on(namespace, &slice);
+        needed.extend(["create", "update", "delete"].map(right));
     }
     needed
+}
+
+fn of_kind(kind: Kind, plural: &str, places: &Places) -> Vec<Right> {
+    let mut rights: Vec<_> = ["get", "list", "watch"]
+        .map(|verb| everywhere(kind.group(), plural, verb, "its objects are not served"))
+        .into();
+    if places.lease.is_some() && has_status(kind) {
+        let resource = format!("{plural}/status");
+        rights.push(everywhere(kind.group(), &resource, "update", "its status is not written"));
+    }
+    if !kind.is_namespaced() || places.read.is_empty() {
+        return rights;
+    }
+    let there = |namespace: &String| {
+        let namespace = Some(namespace.clone());
+        rights.iter().cloned().map(move |right| Right { namespace: namespace.clone(), ..right })
+    };
+    places.read.iter().flat_map(there).collect()
+}
+
+fn everywhere(group: &str, resource: &str, verb: &'static str, without: &'static str) -> Right {
+    let (group, resource) = (group.to_owned(), resource.to_owned());
+    Right { group, resource, verb, namespace: None, name: None, without }
+}
+
+impl Right {
+    /// The same on one object; a name cannot limit who creates.
+    fn on(self, namespace: &str, name: &str) -> Self {
+        let name = (self.verb != "create").then(|| name.to_owned());
+        Self { namespace: Some(namespace.to_owned()), name, ..self }
+    }
 }
 
 /// `answers` say of each right whether it is granted, or why that is not known.
 pub fn check(answers: &[(Right, Result<bool, String>)]) -> Vec<Diagnosis> {
     let of = |(right, answer): &(Right, Result<bool, String>)| {
-        let Right { group, resource, verb, without } = right;
+        let Right { group, resource, verb, namespace, without, .. } = right;
         let name = if group.is_empty() { resource.clone() } else { format!("{resource}.{group}") };
+        let place = namespace.as_ref().map(|namespace| format!(" in {namespace}")).unwrap_or_default();
+        let name = format!("{name}{place}");
         match answer {
             Ok(true) => None,
             Ok(false) => {
@@ -76,10 +111,28 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_with_what_comes_of_it() {
         let plural = |kind: Kind| format!("{}s", kind.as_str().to_lowercase());
-        let reading = needed(plural, false);
+        let reading = needed(plural, &Places::default(), "postern");
         assert!(reading.iter().all(|right| ["get", "list", "watch"].contains(&right.verb)), "{reading:?}");
-        let all = needed(plural, true);
-        assert!(all.len() > reading.len());
+        let places = Places {
+            read: vec!["shop".to_owned()],
+            lease: Some("postern".to_owned()),
+            service: Some(("kube-system".to_owned(), "traefik".to_owned())),
+        };
+        let all = needed(plural, &places, "postern");
+        let find = |resource: &str, verb: &str| {
+            let mut of = all.iter().filter(|right| right.resource == resource && right.verb == verb);
+            let found = of.next_back().expect(resource);
+            (found.namespace.as_deref(), found.name.as_deref())
+        };
+        for (resource, verb, expected) in [
+            ("services", "list", (Some("shop"), None)),
+            ("gatewayclasss", "list", (None, None)),
+            ("leases", "update", (Some("postern"), Some("postern"))),
+            ("endpointslices", "create", (Some("kube-system"), None)),
+            ("endpointslices", "delete", (Some("kube-system"), Some("postern-traefik-ipv4"))),
+        ] {
+            assert_eq!(find(resource, verb), expected, "{verb} {resource}");
+        }
         let granted: Vec<_> = all.iter().cloned().map(|right| (right, Ok(true))).collect();
         assert_eq!(check(&granted)[0].outcome, Outcome::Good);
         let mut answers = granted;

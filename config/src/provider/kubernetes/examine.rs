@@ -19,9 +19,13 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{ClusterError, client, follow::chain, resource::preferred};
+use super::{ClusterError, LEASE, Writing, client, follow::chain, resource::preferred};
 use crate::kubernetes::doctor::{
-    Diagnosis, clock, definition, definition::Served, host_port, network_policy, rights, rights::Right, service_proxy,
+    Diagnosis, clock, definition,
+    definition::Served,
+    host_port, network_policy, rights,
+    rights::{Places, Right},
+    service_proxy,
 };
 
 /// What is asked about.
@@ -31,8 +35,12 @@ pub struct Question {
     pub node: Option<String>,
     /// Ports that Postern binds.
     pub bound: Vec<u16>,
-    /// Whether this Postern writes status.
-    pub writes: bool,
+    /// Namespaces that are read; empty: all of them.
+    pub namespaces: Vec<String>,
+    /// How this Postern writes status; `None`: not at all.
+    pub writing: Option<Writing>,
+    /// The Service that is adopted, as namespace and name.
+    pub service: Option<(String, String)>,
 }
 
 /// Examines the cluster that the environment names. An error: none is named.
@@ -74,7 +82,15 @@ impl Examining<'_> {
     async fn rights(&self) -> Vec<Diagnosis> {
         let api = Api::<SelfSubjectAccessReview>::all(self.client.clone());
         let mut answers = Vec::new();
-        for right in rights::needed(|kind| preferred(kind).plural, self.question.writes) {
+        let lease = |writing: &Writing| {
+            writing.lease_namespace.clone().unwrap_or_else(|| self.client.default_namespace().to_owned())
+        };
+        let places = Places {
+            read: self.question.namespaces.clone(),
+            lease: self.question.writing.as_ref().map(lease),
+            service: self.question.service.clone(),
+        };
+        for right in rights::needed(|kind| preferred(kind).plural, &places, LEASE) {
             let answer = api.create(&PostParams::default(), &review(&right)).await;
             let answer = answer.map(|review| review.status.is_some_and(|status| status.allowed));
             answers.push((right, answer.map_err(|error| chain(&error))));
@@ -155,6 +171,8 @@ fn review(right: &Right) -> SelfSubjectAccessReview {
         resource: Some(resource.to_owned()),
         subresource: part,
         verb: Some(right.verb.to_owned()),
+        namespace: right.namespace.clone(),
+        name: right.name.clone(),
         ..ResourceAttributes::default()
     };
     SelfSubjectAccessReview {
