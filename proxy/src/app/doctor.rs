@@ -44,7 +44,8 @@ pub(super) fn run(asked: &Doctor) -> u8 {
         node: asked.node.clone(),
         bound,
         namespaces: scope.namespaces.clone(),
-        writing: scope.writing.clone(),
+        writes: scope.writing.is_some(),
+        lease_namespace: scope.lease_namespace.clone(),
         service: scope.takeover.service.clone(),
     };
     control_runtime(async {

@@ -200,6 +200,12 @@ fn the_service_of_the_other_says_where_things_are_reached() {
         ["web", "websecure"],
         "{service}"
     );
+    traefik.address("192.0.2.81");
+    until_address(&cluster, &node, "192.0.2.81");
+    // Uninstalled: what is bound there may be reached all the same, and names must not be taken back.
+    cluster.delete("service", "edge", "traefik");
+    node.until("a line about it", |node| node.log().contains("the adopted Service has gone").then_some(()));
+    until_address(&cluster, &node, "192.0.2.81");
 }
 
 /// The headless Service that selects Postern's pods, and two of these: one here, one that nobody reaches.

@@ -55,7 +55,10 @@ pub enum NotAdopted {
     /// The operator's.
     #[error("takeover.service: there is no Service {0}")]
     Missing(String),
-    /// The operator's, or the cluster's.
+    /// The operator's.
+    #[error("Services may not be read: {0}")]
+    Forbidden(String),
+    /// The cluster's, which time may heal.
     #[error("Services cannot be read: {0}")]
     Unreadable(String),
 }

@@ -19,7 +19,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{ClusterError, LEASE, Writing, client, follow::chain, resource::preferred};
+use super::{ClusterError, LEASE, client, follow::chain, resource::preferred};
 use crate::kubernetes::doctor::{
     Diagnosis, clock, definition,
     definition::Served,
@@ -37,8 +37,10 @@ pub struct Question {
     pub bound: Vec<u16>,
     /// Namespaces that are read; empty: all of them.
     pub namespaces: Vec<String>,
-    /// How this Postern writes status; `None`: not at all.
-    pub writing: Option<Writing>,
+    /// Whether this Postern writes status.
+    pub writes: bool,
+    /// Where the Lease is, if not in our own namespace.
+    pub lease_namespace: Option<String>,
     /// The Service that is adopted, as namespace and name.
     pub service: Option<(String, String)>,
 }
@@ -82,12 +84,13 @@ impl Examining<'_> {
     async fn rights(&self) -> Vec<Diagnosis> {
         let api = Api::<SelfSubjectAccessReview>::all(self.client.clone());
         let mut answers = Vec::new();
-        let lease = |writing: &Writing| {
-            writing.lease_namespace.clone().unwrap_or_else(|| self.client.default_namespace().to_owned())
+        let lease = || {
+            let said = self.question.lease_namespace.clone();
+            said.unwrap_or_else(|| self.client.default_namespace().to_owned())
         };
         let places = Places {
             read: self.question.namespaces.clone(),
-            lease: self.question.writing.as_ref().map(lease),
+            lease: self.question.writes.then(lease),
             service: self.question.service.clone(),
         };
         for right in rights::needed(|kind| preferred(kind).plural, &places, LEASE) {

@@ -46,11 +46,8 @@ use self::{
 };
 use super::{Batch, Demand, InForce};
 pub use crate::kubernetes::status::Address;
-use crate::kubernetes::{
-    convert::Settings,
-    takeover::{Wishes, adoption::Adopted},
-};
-use takeover::{Leading, Start, Takeover, follow_service};
+use crate::kubernetes::{convert::Settings, takeover::Wishes};
+use takeover::{Adoption, Leading, Start, Takeover};
 
 pub use cache::forget;
 
@@ -218,19 +215,22 @@ impl Following {
             _ = &mut stopped => return,
         };
         let settings = takeover.apply(settings);
+        let adoption = Adoption::of(&takeover, &scope);
+        let wishes = scope.takeover.clone();
         scope.limit_to(&takeover);
-        let adopted = watch::Sender::new(takeover.service().cloned());
-        decided(takeover);
+        decided(takeover.clone());
         let (ending, ended) = watch::channel(());
         let (leaving, left) = watch::channel(());
         let candidate = candidate(&client, &scope, &ends, source, ended);
         let _following = follow_peers(&client, &scope, &ends);
-        let leading = leading(&client, &scope, &settings, &adopted, ends.terms.subscribe());
+        let leading = leading(&client, &scope, &settings, &adoption, ends.terms.subscribe());
         let leading = leading.map(|leading| tokio::spawn(leading.run(left)));
-        let entry_points = settings.entry_points.clone();
+        let reached = adoption.reached.subscribe();
+        let start =
+            Start { wishes: &wishes, folder: None, entry_points: &settings.entry_points.clone(), patience: PATIENCE };
         tokio::select! {
-            () = Watch::new(client.clone(), scope, settings, ends, sink).run(demanded, news) => {}
-            () = follow_service(client, entry_points, adopted) => {}
+            () = Watch::new(client.clone(), scope, settings, ends, reached, sink).run(demanded, news) => {}
+            () = adoption.follow(client, &start, &takeover.decision) => {}
             _ = stopped => {}
         }
         drop(leaving);
@@ -249,10 +249,10 @@ fn leading(
     client: &Client,
     scope: &Scope,
     settings: &Settings,
-    adopted: &watch::Sender<Option<Adopted>>,
+    adoption: &Adoption,
     lease: watch::Receiver<Option<Term>>,
 ) -> Option<Leading> {
-    let is_there = adopted.borrow().is_some();
+    let is_there = adoption.is_there_perhaps();
     if !is_there || scope.writing.is_none() {
         return None;
     }
@@ -267,7 +267,7 @@ fn leading(
     Some(Leading {
         client: client.clone(),
         lease,
-        adopted: adopted.subscribe(),
+        adopted: adoption.service.subscribe(),
         // Where the system chooses, other nodes have another port.
         bound: points.filter(|(_, port)| *port > 0).collect(),
         peers: (client.default_namespace().to_owned(), service),
@@ -279,11 +279,6 @@ impl Scope {
     fn limit_to(&mut self, takeover: &Takeover) {
         if takeover.decision.observes() {
             (self.control, self.writing) = (false, None);
-        }
-        if let (Some(writing), Some(service)) = (&mut self.writing, takeover.service())
-            && writing.addresses.is_empty()
-        {
-            writing.addresses.clone_from(&service.addresses);
         }
     }
 }
@@ -393,15 +388,26 @@ struct Watch<S> {
     fetches: Fetches,
     statuses: Statuses,
     members: watch::Receiver<Members>,
+    /// Where status says that things are reached; `None`: not known yet.
+    reached: watch::Receiver<Option<Vec<Address>>>,
     heard: mpsc::Receiver<Heard>,
     cache: Option<Cache>,
     sink: S,
 }
 
 impl<S: FnMut(Batch) -> bool> Watch<S> {
-    fn new(client: Client, scope: Scope, settings: Settings, ends: Ends, sink: S) -> Self {
+    fn new(
+        client: Client,
+        scope: Scope,
+        settings: Settings,
+        ends: Ends,
+        reached: watch::Receiver<Option<Vec<Address>>>,
+        sink: S,
+    ) -> Self {
         let controllers = settings.gateway_controllers.as_slice().into();
-        let addresses = scope.writing.as_ref().filter(|_| scope.control).map(|writing| writing.addresses.clone());
+        let writes = scope.writing.is_some() && scope.control;
+        let addresses = reached.borrow().clone().filter(|_| writes);
+        let reached = if writes { reached } else { watch::channel(None).1 };
         let members = ends.members.subscribe();
         let gate = Gate::new(ends.name, members.borrow().clone());
         let view = scope.peers.listen.map(|_| ends.view);
@@ -410,7 +416,8 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         let fetches = Fetches::new(client.clone());
         let sources = resource::sources(&scope);
         let collector = Collector::new(sources.clone());
-        Self { client, controllers, sources, collector, fetches, statuses, members, heard: ends.heard, cache, sink }
+        let heard = ends.heard;
+        Self { client, controllers, sources, collector, fetches, statuses, members, reached, heard, cache, sink }
     }
 
     async fn run(mut self, mut demanded: mpsc::UnboundedReceiver<Demand>, mut news: mpsc::UnboundedReceiver<News>) {
@@ -436,6 +443,10 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                 Ok(()) = self.members.changed() => {
                     let members = self.members.borrow_and_update().clone();
                     self.statuses.gate().set_members(members, tokio::time::Instant::now());
+                }
+                Ok(()) = self.reached.changed() => {
+                    let reached = self.reached.borrow_and_update().clone();
+                    reached.into_iter().for_each(|addresses| self.statuses.reached_at(addresses));
                 }
                 () = self.statuses.work() => {}
                 Some(fetched) = self.fetches.next() => self.collector.fetched(fetched),

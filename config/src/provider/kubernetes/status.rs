@@ -154,6 +154,15 @@ impl Statuses {
         &mut self.gate
     }
 
+    /// Where things are reached from now on.
+    pub(super) fn reached_at(&mut self, addresses: Vec<Address>) {
+        self.addresses = Some(addresses);
+        if self.holds {
+            let all = self.store.iter().map(|(key, _)| key).filter(|key| status::has_status(key.kind));
+            all.for_each(|key| self.unjudged.add(key));
+        }
+    }
+
     /// What is in force from now on.
     pub(super) fn in_force(&mut self, news: &InForce) {
         self.gate.in_force(news, Instant::now());

@@ -11,54 +11,115 @@ use kube::{
 };
 use tokio::sync::watch;
 
+use super::{super::Scope, Start, Takeover, seek};
 use crate::kubernetes::{
     convert::EntryPoint,
-    takeover::adoption::{self, Adopted},
+    status::Address,
+    takeover::{
+        Decision,
+        adoption::{self, Adopted, NotAdopted},
+    },
 };
 
-/// Tells what it comes to whenever that changes; `None` when it has gone. Never ends by itself.
-pub(in super::super) async fn follow_service(
-    client: Client,
-    entry_points: Vec<EntryPoint>,
-    tell: watch::Sender<Option<Adopted>>,
-) {
-    let Some((namespace, name)) = tell.borrow().as_ref().map(|it| (it.namespace.clone(), it.name.clone())) else {
-        return std::future::pending().await;
-    };
-    let config = Config::default().fields(&format!("metadata.name={name}"));
-    let api = Api::<Service>::namespaced(client, &namespace);
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-    let mut listed = None;
-    while let Some(event) = events.next().await {
-        let there = match event {
-            Ok(Event::Init) => {
-                listed = None;
-                continue;
-            }
-            Ok(Event::InitApply(service)) => {
-                listed = Some(service);
-                continue;
-            }
-            Ok(Event::InitDone) => listed.take(),
-            Ok(Event::Apply(service)) => Some(service),
-            Ok(Event::Delete(_)) => None,
-            Err(error) => {
-                tracing::debug!(%error, namespace, name, "the adopted Service cannot be followed");
-                continue;
-            }
+/// The Service, as it is, and what status says of where things are reached.
+pub(in super::super) struct Adoption {
+    /// `None`: there is none, or it has gone, or that is not known yet.
+    pub(in super::super) service: watch::Sender<Option<Adopted>>,
+    /// `None`: not known yet, so that no status may be written.
+    pub(in super::super) reached: watch::Sender<Option<Vec<Address>>>,
+    /// Whether the operator says where things are reached.
+    is_set: bool,
+    is_unknown: bool,
+}
+
+impl Adoption {
+    /// After the start.
+    pub(in super::super) fn of(takeover: &Takeover, scope: &Scope) -> Self {
+        let set = scope.writing.as_ref().map(|writing| writing.addresses.clone()).unwrap_or_default();
+        let is_unknown = matches!(takeover.adopted, Some(Err(NotAdopted::Unreadable(_))));
+        let found = || takeover.service().map(|service| service.addresses.clone()).unwrap_or_default();
+        let reached = match (set.is_empty(), is_unknown) {
+            (false, _) => Some(set.clone()),
+            (true, false) => Some(found()),
+            (true, true) => None,
         };
-        if there.is_none() {
-            tracing::warn!(
-                namespace,
-                name,
-                "the adopted Service has gone: status goes on showing its addresses until the next start; set kubernetes.addresses"
-            );
+        let service = watch::Sender::new(takeover.service().cloned());
+        Self { service, reached: watch::Sender::new(reached), is_set: !set.is_empty(), is_unknown }
+    }
+
+    /// Whether there is a Service, as far as is known.
+    pub(in super::super) fn is_there_perhaps(&self) -> bool {
+        self.is_unknown || self.service.borrow().is_some()
+    }
+
+    /// Follows the Service; never ends by itself. Where it could not be looked for at the start, it is looked for as soon as
+    /// the API server answers.
+    pub(in super::super) async fn follow(&self, client: Client, start: &Start<'_>, decision: &Decision) {
+        if self.is_unknown {
+            self.tell(find(&client, start, decision).await);
         }
-        let adopted = there.map(|service| adoption::adopt(&service, &entry_points));
-        tell.send_if_modified(|told| {
-            let changed = *told != adopted;
-            *told = adopted;
-            changed
-        });
+        let there = self.service.borrow().as_ref().map(|it| (it.namespace.clone(), it.name.clone()));
+        match there {
+            Some((namespace, name)) => self.watch(client, &namespace, &name, start.entry_points).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// One that has gone leaves its addresses in status: what was bound on them may still be reached.
+    fn tell(&self, adopted: Option<Adopted>) {
+        let addresses = adopted.as_ref().map(|service| service.addresses.clone());
+        let known = self.reached.borrow().clone();
+        if !self.is_set && (addresses.is_some() || known.is_none()) {
+            let addresses = Some(addresses.unwrap_or_default());
+            self.reached.send_if_modified(|told| std::mem::replace(told, addresses.clone()) != addresses);
+        }
+        self.service.send_if_modified(|told| std::mem::replace(told, adopted.clone()) != adopted);
+    }
+
+    async fn watch(&self, client: Client, namespace: &str, name: &str, entry_points: &[EntryPoint]) {
+        let config = Config::default().fields(&format!("metadata.name={name}"));
+        let api = Api::<Service>::namespaced(client, namespace);
+        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        let mut listed = None;
+        while let Some(event) = events.next().await {
+            let there = match event {
+                Ok(Event::Init) => {
+                    listed = None;
+                    continue;
+                }
+                Ok(Event::InitApply(service)) => {
+                    listed = Some(service);
+                    continue;
+                }
+                Ok(Event::InitDone) => listed.take(),
+                Ok(Event::Apply(service)) => Some(service),
+                Ok(Event::Delete(_)) => None,
+                Err(error) => {
+                    tracing::debug!(%error, namespace, name, "the adopted Service cannot be followed");
+                    continue;
+                }
+            };
+            if there.is_none() {
+                tracing::warn!(
+                    namespace,
+                    name,
+                    "the adopted Service has gone: status goes on showing its addresses until the next start; set kubernetes.addresses"
+                );
+            }
+            self.tell(there.map(|service| adoption::adopt(&service, entry_points)));
+        }
+        std::future::pending().await
+    }
+}
+
+/// Looks until there is an answer.
+async fn find(client: &Client, start: &Start<'_>, decision: &Decision) -> Option<Adopted> {
+    loop {
+        tokio::time::sleep(seek::LONGEST_PAUSE).await;
+        match start.adopt(client, decision).await {
+            Some(Err(NotAdopted::Unreadable(_))) => {}
+            Some(Ok(adopted)) => return Some(adopted),
+            Some(Err(_)) | None => return None,
+        }
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 pub(super) use self::record::RECORD;
 use self::seek::Found;
-pub(super) use self::{follow_service::follow_service, lead::Leading};
+pub(super) use self::{follow_service::Adoption, lead::Leading};
 pub use self::{
     record::Record,
     survey::{Survey, survey},

@@ -95,10 +95,12 @@ pub(super) async fn services(client: &Client) -> Result<Vec<Service>, NotAdopted
 }
 
 async fn within<T>(call: impl Future<Output = Result<T, ClientError>>) -> Result<T, NotAdopted> {
-    match tokio::time::timeout(ANSWER, call).await {
-        Ok(answer) => answer.map_err(|error| NotAdopted::Unreadable(chain(&error))),
-        Err(_) => Err(NotAdopted::Unreadable("the API server does not answer".to_owned())),
-    }
+    let answer = tokio::time::timeout(ANSWER, call).await;
+    let answer = answer.map_err(|_| NotAdopted::Unreadable("the API server does not answer".to_owned()))?;
+    answer.map_err(|error| match refusal(&error) {
+        Refusal::Forbidden(why) => NotAdopted::Forbidden(why),
+        Refusal::Passing(why) => NotAdopted::Unreadable(why),
+    })
 }
 
 #[cfg(test)]
