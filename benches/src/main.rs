@@ -4,6 +4,7 @@
 //! run, and judges nothing but errors.
 #![forbid(unsafe_code)]
 
+mod api_server;
 mod backend;
 mod contender;
 mod floor;
@@ -68,6 +69,8 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         routes: usize,
     },
+    /// Sends requests until its standard input ends, and says what came of them.
+    Load(load::command::Flags),
     /// Looks routes up in a loop; what `route-lookup` runs under callgrind.
     #[command(hide = true)]
     LookUp {
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Backend { bind } => backend::run(bind),
         Command::Floor { floor, bind, backend } => floor::run(floor, bind, backend),
         Command::Manifests { folder, backend, routes } => manifests::World::new(backend).routes(routes).write(&folder),
+        Command::Load(flags) => load::command::run(flags),
         Command::LookUp { routes, count } => {
             question::look_up(routes, count);
             Ok(())

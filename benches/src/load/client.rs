@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::{Load, h1, tls};
 
 /// What is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Protocol {
     /// HTTP/1.1 on kept connections.
     H1,
@@ -59,6 +59,16 @@ enum Connection {
     H2(SendRequest<Full<Bytes>>),
 }
 
+impl Connection {
+    fn ends(&self) -> bool {
+        match self {
+            Self::None => false,
+            Self::H1(connection) => connection.ends(),
+            Self::H2(sender) => sender.is_closed(),
+        }
+    }
+}
+
 impl Client {
     pub(super) async fn new(load: &Load) -> Result<Self, ClientError> {
         let mut client = Self { load: load.clone(), connection: Connection::None };
@@ -84,8 +94,12 @@ impl Client {
         Ok(())
     }
 
-    /// One request; returns the length of the body.
+    /// One request; returns the length of the body. On a connection that the server has ended in the way of its protocol
+    /// nothing is sent any more: another one takes its place.
     pub(super) async fn request(&mut self) -> Result<usize, ClientError> {
+        if self.connection.ends() {
+            self.reconnect().await?;
+        }
         match self.load.protocol {
             Protocol::New => self.h1().await?.request().await,
             Protocol::NewTls => self.h1_tls().await?.request().await,

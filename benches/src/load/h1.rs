@@ -14,18 +14,26 @@ pub(super) struct Connection {
     stream: Box<dyn Stream>,
     request: Vec<u8>,
     seen: Vec<u8>,
+    /// The last answer said that it was the last.
+    ends: bool,
 }
 
 impl Connection {
     pub(super) fn new(stream: Box<dyn Stream>, load: &Load) -> Self {
-        Self { stream, request: request(load), seen: Vec::with_capacity(64 * 1024) }
+        Self { stream, request: request(load), seen: Vec::with_capacity(64 * 1024), ends: false }
+    }
+
+    /// Whether the server has said that it answers no more on this connection (RFC 9112 section 9.6).
+    pub(super) fn ends(&self) -> bool {
+        self.ends
     }
 
     /// One request; returns the length of the body.
     pub(super) async fn request(&mut self) -> Result<usize, ClientError> {
         self.stream.write_all(&self.request).await?;
         let head = self.read_head().await?;
-        let (status, length) = parse(self.seen.get(..head).unwrap_or_default())?;
+        let Answer { status, length, ends } = parse(self.seen.get(..head).unwrap_or_default())?;
+        self.ends = ends;
         self.drop_body(head, length).await?;
         if status == 200 { Ok(length) } else { Err(ClientError::Status(status)) }
     }
@@ -71,16 +79,28 @@ fn request(load: &Load) -> Vec<u8> {
     request
 }
 
-fn parse(head: &[u8]) -> Result<(u16, usize), ClientError> {
+/// What a head says.
+#[derive(Debug, PartialEq, Eq)]
+struct Answer {
+    status: u16,
+    length: usize,
+    ends: bool,
+}
+
+fn parse(head: &[u8]) -> Result<Answer, ClientError> {
     let text = std::str::from_utf8(head).map_err(|_| ClientError::Malformed("the head is not text"))?;
     let mut lines = text.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|word| word.parse().ok());
     let status = status.ok_or(ClientError::Malformed("no status line"))?;
-    let length = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-    });
-    Ok((status, length.ok_or(ClientError::Malformed("an answer without a length"))?))
+    let (mut length, mut ends) = (None, false);
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok();
+        }
+        ends |= name.eq_ignore_ascii_case("connection") && value.trim().eq_ignore_ascii_case("close");
+    }
+    let length = length.ok_or(ClientError::Malformed("an answer without a length"))?;
+    Ok(Answer { status, length, ends })
 }
 
 #[cfg(test)]
@@ -89,7 +109,9 @@ mod tests {
 
     #[test]
     fn status_and_length_are_read_whatever_the_case_of_the_field() {
-        assert!(matches!(parse(b"HTTP/1.1 503 No\r\nA: b\r\nContent-LENGTH:  12\r\n\r\n"), Ok((503, 12))));
+        let answer = parse(b"HTTP/1.1 503 No\r\nA: b\r\nContent-LENGTH:  12\r\n\r\n").expect("an answer");
+        assert_eq!(answer, Answer { status: 503, length: 12, ends: false });
+        assert!(parse(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n").expect("an answer").ends);
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }

@@ -5,10 +5,12 @@
 //! connection is still under way is sent as soon as that has ended; none is left out.
 
 mod client;
+pub(crate) mod command;
 mod h1;
 mod tls;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -70,6 +72,8 @@ pub(crate) struct Outcome {
     pub(crate) requests: u64,
     /// Everything else.
     pub(crate) errors: u64,
+    /// How many errors were answers, by status.
+    pub(crate) statuses: BTreeMap<u16, u64>,
     /// What the first errors were.
     pub(crate) complaints: Vec<String>,
 }
@@ -172,6 +176,9 @@ impl Outcome {
     fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.errors += other.errors;
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
         self.complaints.extend(other.complaints);
         self.complaints.truncate(5);
     }
@@ -184,6 +191,9 @@ impl Outcome {
             }
             Err(error) => {
                 self.errors += 1;
+                if let ClientError::Status(status) = error {
+                    *self.statuses.entry(status).or_default() += 1;
+                }
                 if self.complaints.len() < 5 {
                     self.complaints.push(error.to_string());
                 }
