@@ -4,7 +4,7 @@
 //! proxy under test, and is no model for a server.
 
 use std::{
-    net::{SocketAddr, TcpListener as StdListener},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener as StdListener},
     sync::LazyLock,
     thread::JoinHandle,
 };
@@ -38,7 +38,12 @@ pub(crate) struct Backend {
 impl Backend {
     /// Starts one on a free port of loopback, pinned to `core`.
     pub(crate) fn start(core: usize) -> Result<Self> {
-        let listener = StdListener::bind("127.0.0.1:0").context("binding the backend")?;
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), core)
+    }
+
+    /// Starts one on a free port of `address`, pinned to `core`.
+    pub(crate) fn start_on(address: IpAddr, core: usize) -> Result<Self> {
+        let listener = StdListener::bind((address, 0)).context("binding the backend")?;
         listener.set_nonblocking(true).context("preparing the backend's socket")?;
         let address = listener.local_addr().context("reading the backend's address")?;
         let (stop, stopped) = oneshot::channel();

@@ -23,10 +23,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
             untrained()?
         }
     };
+    let mut command = program(benches, &["compare"]);
+    match tools::kubernetes(&["kube-apiserver", "kubectl"]) {
+        Ok(bin) => drop(command.arg("--kube-bin").arg(bin)),
+        Err(reason) => missing.push(reason),
+    }
     for line in &missing {
         println!("left out: {line}");
     }
-    let mut command = program(benches, &["compare"]);
     command.arg("--postern").arg(postern).args(arguments.iter().filter(|argument| *argument != UNTRAINED));
     command.arg("--pingora").arg(pingora_binary());
     command.arg("--out").arg(root().join("target/bench"));

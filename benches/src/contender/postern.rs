@@ -13,6 +13,8 @@ pub(crate) struct Postern {
     binary: PathBuf,
     folder: PathBuf,
     manifests: PathBuf,
+    /// Of the cluster whose objects it serves in place of the manifests.
+    kubeconfig: Option<PathBuf>,
     workers: usize,
     prefix: Vec<String>,
     /// Ports in objects beside 80 and 443, to be mapped to free ones.
@@ -36,7 +38,13 @@ impl Postern {
         };
         world.identity(identity).write(&manifests)?;
         let binary = setting.postern.to_owned();
-        Ok(Self { binary, folder, manifests, workers: 1, prefix: Vec::new(), ports: Vec::new() })
+        Ok(Self { binary, folder, manifests, kubeconfig: None, workers: 1, prefix: Vec::new(), ports: Vec::new() })
+    }
+
+    /// Watches the cluster of `kubeconfig` in place of the manifests, and writes status there.
+    pub(crate) fn watching(mut self, kubeconfig: &Path) -> Self {
+        self.kubeconfig = Some(kubeconfig.to_owned());
+        self
     }
 
     /// With so many workers.
@@ -71,9 +79,18 @@ impl Postern {
     pub(crate) fn start(self) -> Result<Contender> {
         let [plain, tls] = free()?;
         let mut command = self.prefix;
+        if let Some(kubeconfig) = &self.kubeconfig {
+            let address = "POSTERN_KUBERNETES_ADDRESSES=192.0.2.1";
+            command.extend(words(&["env", "POSTERN_KUBERNETES_CACHE=off", address]));
+            command.push(format!("KUBECONFIG={}", kubeconfig.display()));
+        }
         command.extend([self.binary.display().to_string()]);
-        command.extend(words(&["serve", "--bind", "127.0.0.1", "--admin", "127.0.0.1:0", "--manifests"]));
-        command.extend([self.manifests.display().to_string(), "--workers".to_owned(), self.workers.to_string()]);
+        command.extend(words(&["serve", "--bind", "127.0.0.1", "--admin", "127.0.0.1:0"]));
+        command.extend(match self.kubeconfig {
+            Some(_) => words(&["--kubernetes"]),
+            None => vec!["--manifests".to_owned(), self.manifests.display().to_string()],
+        });
+        command.extend(["--workers".to_owned(), self.workers.to_string()]);
         for (from, to) in [(80, plain.port()), (443, tls.port())].into_iter().chain(self.ports) {
             command.extend(["--map-port".to_owned(), format!("{from}={to}")]);
         }

@@ -49,6 +49,9 @@ pub(crate) struct Options {
     /// The pingora peer's binary.
     #[arg(long, default_value = "target/peers/pingora/release/pingora-peer")]
     pingora: PathBuf,
+    /// Folder with etcd, kube-apiserver and kubectl; without it nothing is asked of a cluster.
+    #[arg(long)]
+    kube_bin: Option<PathBuf>,
     /// Where JSON goes.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
@@ -91,6 +94,11 @@ static QUESTIONS: &[Question] = &[
         name: "propagation",
         about: "file written to first request served, 10,000 routes, under load",
         answer: propagation::answer,
+    },
+    Question {
+        name: "propagation-api",
+        about: "the same from a real API server, from its response on",
+        answer: propagation::answer_api,
     },
     Question { name: "live-changes", about: "errors during 1,000 changes under load", answer: live_changes::answer },
     Question {
