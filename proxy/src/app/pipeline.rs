@@ -117,8 +117,13 @@ impl Pipeline {
             control.stage(Stage::Compile, stages.compile);
             control.stage(Stage::Apply, started.elapsed());
             control.reload_succeeded(Timestamp::now());
-            let (objects, recomputed) = (stages.objects, stages.recomputed);
-            tracing::info!(objects, recomputed, took = ?stages.noticed.elapsed(), "configuration applied");
+            let (objects, recomputed, took) = (stages.objects, stages.recomputed, stages.noticed.elapsed());
+            // A status that we have written comes back as a change of its object, which changes nothing.
+            if recomputed > 0 || !published.changed.is_empty() {
+                tracing::info!(objects, recomputed, ?took, "configuration applied");
+            } else {
+                tracing::debug!(objects, ?took, "nothing to apply");
+            }
         }
     }
 
