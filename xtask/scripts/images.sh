@@ -30,3 +30,4 @@ if [ -x "$BIN/echo-basic" ]; then
   mapfile -t names < <(grep -rhoE 'image: *[^ ]*/echo-basic:[^ ]+' "$suite/base" "$suite/tests" | sed 's/image: *//' | sort -u)
   image echo-basic localhost/echo-basic:1 "${names[@]}"
 fi
+if [ -x "$BIN/traefik" ]; then image traefik localhost/traefik:1; fi

@@ -4,10 +4,7 @@
 //! It serves every Gateway on one address, that of the cluster's bridge. What cannot pass there is skipped by name,
 //! with its reason below.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use crate::{
     child::Running,
@@ -45,7 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let folder = target().join("conformance");
     run_command(&mut cargo(&["build", "-p", "postern-proxy", "--bin", "postern"]))?;
     run_command(&mut script("gwapi-conformance.sh"))?;
-    let crds = tools::crds()?.join("sigs.k8s.io");
+    let crds = tools::gateway_crds()?;
     let cluster = folder.display().to_string();
     kube::cluster(&["up".to_owned(), cluster.clone()])?;
     let outcome = on_cluster(&folder, &crds, all, arguments);
@@ -59,8 +56,7 @@ fn on_cluster(folder: &Path, crds: &Path, all: bool, arguments: &[String]) -> Re
         command.env("KUBECONFIG", folder.join("kubeconfig"));
         command
     };
-    let standard = standard_channel(crds)?;
-    run_command(kubectl(&["apply", "--server-side", "-f"]).arg(standard).stdout(std::process::Stdio::null()))?;
+    run_command(kubectl(&["apply", "--server-side", "-f"]).arg(crds).stdout(std::process::Stdio::null()))?;
     let class = folder.join("class.yaml");
     std::fs::write(&class, CLASS).map_err(|error| format!("{}: {error}", class.display()))?;
     run_command(kubectl(&["apply", "-f"]).arg(&class))?;
@@ -113,11 +109,4 @@ fn summed_up(suite: &mut std::process::Command) -> Result<(), String> {
     text.lines().filter(|line| line.trim_start().starts_with("--- FAIL")).for_each(|line| println!("{line}"));
     println!("{passed} tests passed; everything they said is in {}", log.display());
     outcome.map_err(|_| format!("the suite failed: {}", text.lines().last().unwrap_or_default()))
-}
-
-/// The folder of the standard channel in what [`tools::crds`] unpacked.
-fn standard_channel(crds: &Path) -> Result<PathBuf, String> {
-    let modules = std::fs::read_dir(crds).map_err(|error| format!("{}: {error}", crds.display()))?;
-    let folders = modules.filter_map(|entry| Some(entry.ok()?.path().join("config/crd/standard")));
-    folders.filter(|folder| folder.is_dir()).max().ok_or_else(|| format!("no CRDs below {}", crds.display()))
 }

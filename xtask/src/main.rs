@@ -6,6 +6,7 @@ mod bench;
 mod child;
 mod conformance;
 mod dist;
+mod e2e;
 mod fuzz;
 mod image;
 mod kube;
@@ -29,6 +30,9 @@ usage: cargo xtask test [STEP...]       every check that CI runs, fast ones firs
                                         fuzz each target that long
        cargo xtask conformance [--all] [FLAG...]
                                         the Gateway API suite against the built binary, on a cluster of one node
+       cargo xtask e2e [--image TAR] [SCENARIO...]
+                                        image and chart on a cluster of three nodes, beside a real Traefik (root);
+                                        TAR is an image named localhost/postern:e2e that was made before
        cargo xtask kube up DIR [--port N] | down DIR
                                         an API server and etcd on loopback, with their state in DIR
        cargo xtask cluster up DIR [--nodes N] [--port N] | down DIR
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         "manifests" => manifests::run(rest),
         "fuzz" => fuzz::run(rest),
         "conformance" => conformance::run(rest),
+        "e2e" => e2e::run(rest),
         "kube" => kube::kube(rest),
         "cluster" => kube::cluster(rest),
         _ => return usage(),

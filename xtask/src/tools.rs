@@ -137,6 +137,12 @@ pub(crate) fn gateway_crds() -> Result<PathBuf, String> {
     Ok(crds()?.join(format!("{module}@{version}")).join("config/crd/standard"))
 }
 
+/// The folder of Traefik's CRDs.
+pub(crate) fn traefik_crds() -> Result<PathBuf, String> {
+    let (module, version, _) = CRDS[1];
+    Ok(crds()?.join(format!("{module}@{version}")).join("docs/content/reference/dynamic-configuration"))
+}
+
 /// Folders with the CustomResourceDefinitions of operators that read what deploy/ holds, from Go modules.
 pub(crate) fn operator_crds() -> Result<Vec<PathBuf>, String> {
     let folder = peers().join("schemas");
