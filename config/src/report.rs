@@ -15,6 +15,8 @@ pub struct Report {
     pub input: Vec<InputProblem>,
     /// Objects that were read and set aside because of their kind. Sorted by place.
     pub skipped: Vec<SkippedObject>,
+    /// Of which release the definitions of the Gateway API in the cluster are, if that is known: `v1.7.0`.
+    pub bundle: Option<Arc<str>>,
 }
 
 /// What became of one object.

@@ -48,6 +48,7 @@ fn compile(input: &[u8]) -> Output {
     let mut compiler = Compiler::new(settings(&String::from_utf8_lossy(input)));
     compiler.set_input_problems(parsed.input);
     compiler.set_skipped(parsed.skipped);
+    compiler.set_incomplete(input.starts_with(b"# incomplete"));
     compiler.apply(parsed.changes)
 }
 

@@ -18,6 +18,9 @@ pub enum Failure {
     /// No rule fits.
     #[error("no route")]
     NoRoute,
+    /// No rule fits, and not all of them are known: a kind of routes could not be listed.
+    #[error("no route is known yet: a kind of routes could not be listed")]
+    Incomplete,
     /// The connection was made for another host.
     #[error("misdirected request")]
     Misdirected,
@@ -76,7 +79,7 @@ impl Failure {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::Closed { status, .. } | Self::Unresolved { status, .. } | Self::Refused { status, .. } => *status,
-            Self::NoEndpoints | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Incomplete | Self::NoEndpoints | Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreachable(_) | Self::BackendBroke(_) => StatusCode::BAD_GATEWAY,
             Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
@@ -89,6 +92,7 @@ impl Failure {
         match self {
             Self::BadRequest(_) => "bad-request",
             Self::NoRoute => "no-route",
+            Self::Incomplete => "incomplete",
             Self::Misdirected => "misdirected",
             Self::Closed { .. } => "route-closed",
             Self::Unresolved { .. } => "backend-unresolved",

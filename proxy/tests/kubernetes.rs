@@ -1,5 +1,9 @@
 //! What a real API server makes of objects, and of us. `cargo xtask test kubernetes` builds what these tests need.
 
+#[path = "kubernetes/events.rs"]
+mod events;
+#[path = "kubernetes/installations.rs"]
+mod installations;
 #[path = "kubernetes/node.rs"]
 mod node;
 #[path = "kubernetes/peers.rs"]
@@ -11,6 +15,8 @@ mod status;
 mod support;
 #[path = "kubernetes/takeover.rs"]
 mod takeover;
+#[path = "kubernetes/trouble.rs"]
+mod trouble;
 #[path = "kubernetes/watch.rs"]
 mod watch;
 

@@ -9,13 +9,13 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 /// What the pinned versions of `scripts/etcd.sh` and `scripts/kube.sh` ask for.
 const GO_FOR_KUBERNETES: (u32, u32) = (1, 25);
-/// Go modules that hold CustomResourceDefinitions: module, version, and the files in it.
-const CRDS: [(&str, &str, &str); 2] = [
-    ("sigs.k8s.io/gateway-api", "v1.7.0", "config/crd/*"),
+/// Go modules that hold CustomResourceDefinitions: module, version, and the files in it, with examples of what they refuse.
+const CRDS: [(&str, &str, &[&str]); 2] = [
+    ("sigs.k8s.io/gateway-api", "v1.7.0", &["config/crd/*", "hack/invalid-examples/*"]),
     (
         "github.com/traefik/traefik/v3",
         "v3.7.13",
-        "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
+        &["docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml"],
     ),
 ];
 /// The same of operators that read what deploy/ holds.
@@ -148,17 +148,17 @@ pub(crate) fn operator_crds() -> Result<Vec<PathBuf>, String> {
     // Apart from those of kinds that Postern knows, which tests read every one of.
     let folder = peers().join("operators");
     let unpacked = |(module, version, files): (&str, &str, &str)| {
-        unpack(&folder, module, version, files)?;
+        unpack(&folder, module, version, &[files])?;
         Ok(folder.join(format!("{module}@{version}")))
     };
     OPERATOR_CRDS.into_iter().map(unpacked).collect()
 }
 
 /// Puts `files` of a Go module into `folder`, unless they are there.
-fn unpack(folder: &Path, module: &str, version: &str, files: &str) -> Result<(), String> {
+fn unpack(folder: &Path, module: &str, version: &str, files: &[&str]) -> Result<(), String> {
     let inside = format!("{module}@{version}");
     let unpacked = folder.join(&inside);
-    if unpacked.is_dir() {
+    if files.iter().all(|files| unpacked.join(files.trim_end_matches("/*")).exists()) {
         return Ok(());
     }
     debian("go", "golang-go")?;
@@ -171,7 +171,10 @@ fn unpack(folder: &Path, module: &str, version: &str, files: &str) -> Result<(),
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
     let zip = module_zip(module, version)?;
-    run(program("unzip", &["-q"]).arg(zip).arg(format!("{inside}/{files}")).arg("-d").arg(&partial))?;
+    let wanted = files.iter().map(|files| format!("{inside}/{files}"));
+    run(program("unzip", &["-q"]).arg(zip).args(wanted).arg("-d").arg(&partial))?;
+    // What an older list of files has left.
+    let _ = std::fs::remove_dir_all(&unpacked);
     run(program("mv", &[]).arg(partial.join(&inside)).arg(&unpacked))
 }
 

@@ -57,6 +57,7 @@ pub struct Compiler {
     slots: Slots,
     verdicts: Verdicts,
     snapshot: Snapshot,
+    incomplete: bool,
     report: Report,
 }
 
@@ -86,6 +87,8 @@ pub struct Changed {
     pub middlewares: BTreeSet<MiddlewareId>,
     /// Certificate slots.
     pub certificates: BTreeSet<CertificateId>,
+    /// Whether routes may be missing.
+    pub incomplete: bool,
 }
 
 impl Changed {
@@ -109,6 +112,7 @@ impl Compiler {
             slots: Slots::default(),
             verdicts: Verdicts::default(),
             snapshot: Snapshot::default(),
+            incomplete: false,
             report: Report::default(),
         }
     }
@@ -120,6 +124,11 @@ impl Compiler {
             self.take(change, &mut dirty);
         }
         self.settle(dirty)
+    }
+
+    /// Says whether routes may be missing, because objects of a kind are not known; the next output carries it.
+    pub fn set_incomplete(&mut self, incomplete: bool) {
+        self.incomplete = incomplete;
     }
 
     /// Sets the time at which certificates are judged.
@@ -139,6 +148,11 @@ impl Compiler {
     pub fn set_skipped(&mut self, mut skipped: Vec<SkippedObject>) {
         skipped.sort();
         self.report.skipped = skipped;
+    }
+
+    /// Says of which release the definitions of the Gateway API are; the next output carries it.
+    pub fn set_bundle(&mut self, bundle: Option<Arc<str>>) {
+        self.report.bundle = bundle;
     }
 
     /// An object is as it was, but stands elsewhere; the next output says so.
@@ -204,6 +218,7 @@ impl Compiler {
             }
         }
         self.settle_listeners(&mut changed.sockets);
+        changed.incomplete = std::mem::replace(&mut self.snapshot.incomplete, self.incomplete) != self.incomplete;
         self.verdicts.write(&mut self.report);
         Output {
             snapshot: Arc::new(self.snapshot.clone()),

@@ -297,6 +297,7 @@ mod random {
         }
         let sockets = before.listeners.keys().chain(after.listeners.keys());
         Changed {
+            incomplete: before.incomplete != after.incomplete,
             sockets: sockets.filter(|key| before.listeners.get(*key) != after.listeners.get(*key)).copied().collect(),
             clusters: slots(&before.clusters, &after.clusters),
             middlewares: slots(&before.middlewares, &after.middlewares),

@@ -10,7 +10,10 @@ use std::{
 };
 
 use crate::{
-    kubernetes::store::{Change, Key, Store},
+    kubernetes::{
+        event::Tell,
+        store::{Change, Key, Store},
+    },
     report::{InputProblem, Origin, Report, SkippedObject},
 };
 
@@ -33,6 +36,8 @@ pub struct Batch {
     pub documents: usize,
     /// Objects that were demanded and are now in `changes`, or known not to be there.
     pub answered: Vec<Key>,
+    /// Whether routes may be missing, because a kind of them is not known yet.
+    pub incomplete: bool,
 }
 
 /// Objects that others refer to, of kinds that are only fetched when they do.
@@ -68,12 +73,15 @@ pub struct InForce {
     pub report: Arc<Report>,
     /// Objects that have a status and came, went or changed, or whose verdict did.
     pub touched: BTreeSet<Key>,
+    /// What is to be told of objects.
+    pub tells: Vec<Tell>,
 }
 
 impl InForce {
     /// Puts `later` in place of this one for somebody who has seen neither.
     pub fn merge(&mut self, later: Self) {
         self.touched.extend(later.touched);
+        self.tells.extend(later.tells);
         (self.store, self.report) = (later.store, later.report);
     }
 }
@@ -85,6 +93,8 @@ pub struct Records {
     pub input: Vec<InputProblem>,
     /// Objects of kinds that are not read. Sorted.
     pub skipped: Vec<SkippedObject>,
+    /// Of which release the definitions of the Gateway API in the cluster are, if that is known.
+    pub bundle: Option<Arc<str>>,
 }
 
 impl Batch {
@@ -99,6 +109,7 @@ impl Batch {
             files: 0,
             documents: 0,
             answered: Vec::new(),
+            incomplete: false,
         }
     }
 

@@ -26,15 +26,17 @@ use crate::{
     compile::{Changed, Compiler, Output},
     kubernetes::{
         convert::Settings,
+        event::{self, Tell},
         status,
         store::{Change, Key},
     },
+    model::id::ObjectId,
     provider::{
         Batch, Demand, InForce, Records,
         file::{self, DirectoryError, FileProvider},
-        kubernetes::{self, ClusterError, News, Scope, peers::Link, takeover::Takeover},
+        kubernetes::{self, ClusterError, Counts, News, Scope, peers::Link, takeover::Takeover},
     },
-    report::{Origin, Report},
+    report::{Origin, Report, Severity, Verdict},
     snapshot::Snapshot,
 };
 
@@ -116,6 +118,7 @@ impl Published {
         self.changed.clusters.extend(later.changed.clusters);
         self.changed.middlewares.extend(later.changed.middlewares);
         self.changed.certificates.extend(later.changed.certificates);
+        self.changed.incomplete |= later.changed.incomplete;
         self.stages.add(later.stages);
         match (&mut self.in_force, later.in_force) {
             (Some(before), Some(later)) => before.merge(later),
@@ -138,6 +141,7 @@ pub struct Publisher {
     news: Option<mpsc::UnboundedSender<News>>,
     link: Option<Link>,
     takeover: watch::Receiver<Option<Arc<Takeover>>>,
+    counts: Option<Arc<Counts>>,
     _files: Option<file::Watching>,
     /// Dropped with this: the Lease is given back before the process ends.
     _cluster: Option<kubernetes::Watching>,
@@ -156,6 +160,11 @@ impl Publisher {
     /// What is done beside other products, once that is decided: before the first output.
     pub fn takeover(&self) -> watch::Receiver<Option<Arc<Takeover>>> {
         self.takeover.clone()
+    }
+
+    /// What is counted of the cluster's API; `None` where objects come from files.
+    pub fn counts(&self) -> Option<Arc<Counts>> {
+        self.counts.clone()
     }
 
     /// What the link between the nodes needs, if there is to be one; once.
@@ -190,7 +199,15 @@ pub fn start(
     let takeover = watch::Sender::new(Some(Arc::new(Takeover::of_files()))).subscribe();
     Ok((
         published,
-        Publisher { outputs: receiver, news: None, link: None, takeover, _files: Some(watching), _cluster: None },
+        Publisher {
+            outputs: receiver,
+            news: None,
+            link: None,
+            takeover,
+            counts: None,
+            _files: Some(watching),
+            _cluster: None,
+        },
     ))
 }
 
@@ -203,6 +220,7 @@ pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp)
     let decided = move |takeover| drop(decide.send(takeover));
     let mut watching = kubernetes::watch(scope, settings.clone(), decided, move |batch| send.send(batch).is_ok())?;
     let (news, link, demands) = (Some(watching.news()), watching.link(), watching.demands());
+    let counts = Some(watching.counts());
     let (outputs, receiver) = mpsc::channel(WAITING);
     let (tell, takeover) = watch::channel(None);
     let run = move || {
@@ -215,7 +233,7 @@ pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp)
         }
     };
     thread::Builder::new().name("publish".into()).spawn(run)?;
-    Ok(Publisher { outputs: receiver, news, link, takeover, _files: None, _cluster: Some(watching) })
+    Ok(Publisher { outputs: receiver, news, link, takeover, counts, _files: None, _cluster: Some(watching) })
 }
 
 /// The first of `messages`; `None` when nobody listens to `outputs` any more, or none will come.
@@ -274,7 +292,7 @@ impl Loop {
             self.take(batch, &mut published, &mut later);
         }
         self.meet_demand(&mut published, &mut later, waiting, patience);
-        let changed = published.stages.objects > 0;
+        let changed = published.stages.objects > 0 || published.changed.incomplete;
         if changed && self.outputs.blocking_send(published).is_err() {
             return false;
         }
@@ -307,6 +325,7 @@ impl Loop {
             let Some(cluster) = &self.cluster else { return };
             if !demand.is_empty() {
                 let mut gone = Batch::at(published.stages.noticed);
+                gone.incomplete = published.snapshot.incomplete;
                 gone.changes.extend(demand.unwanted.iter().cloned().map(Change::Remove));
                 open.extend(demand.wanted.iter().cloned());
                 // An error means that watching has ended, which the next look at batches tells.
@@ -328,11 +347,48 @@ impl Loop {
             let (DiffItem::Add(id, _) | DiffItem::Update { new: (id, _), .. } | DiffItem::Remove(id, _)) = change;
             touched.extend(Key::named(id));
         }
+        if status::others(&self.logged) != status::others(report) || self.logged.bundle != report.bundle {
+            touched.extend(status::own_classes(store, self.pipeline.compiler.settings()));
+        }
         let dependants = touched.iter().flat_map(|key| status::dependants(&key.id(), store));
         let dependants: Vec<_> = dependants.collect();
         touched.extend(dependants);
         touched.retain(|key| status::has_status(key.kind));
-        InForce { store: store.clone(), report: report.clone(), touched }
+        InForce { store: store.clone(), report: report.clone(), touched, tells: self.tells(report) }
+    }
+
+    /// What is to be told of all whose verdict changed.
+    fn tells(&self, report: &Report) -> Vec<Tell> {
+        let store = self.pipeline.compiler.store();
+        let is_refused = |verdict: &Verdict| verdict.worst() == Some(Severity::Refused);
+        let tell = |change: DiffItem<'_, '_, ObjectId, Arc<Verdict>>| {
+            let (id, was_refused, verdict) = match change {
+                DiffItem::Add(id, verdict) => (id, false, verdict),
+                DiffItem::Update { old: (_, before), new: (id, verdict) } => (id, is_refused(before), verdict),
+                DiffItem::Remove(..) => return None,
+            };
+            let key = Key::named(id).filter(|_| was_refused || is_refused(verdict))?;
+            Some(Tell { notices: event::notices(store.get(&key), verdict), key })
+        };
+        let mut tells: Vec<_> = self.logged.objects.diff(&report.objects).filter_map(tell).collect();
+        self.add_others(&mut tells, report);
+        tells
+    }
+
+    /// Tells of other installations at the classes that they share.
+    fn add_others(&self, tells: &mut Vec<Tell>, report: &Report) {
+        let (store, others) = (self.pipeline.compiler.store(), status::others(report));
+        let news = status::others(&self.logged) != others;
+        for key in status::own_classes(store, self.pipeline.compiler.settings()) {
+            let notices = || report.objects.get(&key.id()).map(|verdict| event::notices(store.get(&key), verdict));
+            let with_others =
+                || notices().unwrap_or_default().iter().cloned().chain(others.map(event::of_others)).collect();
+            match tells.iter_mut().find(|tell| tell.key == key) {
+                Some(tell) => tell.notices = with_others(),
+                None if news => tells.push(Tell { notices: with_others(), key: key.clone() }),
+                None => {}
+            }
+        }
     }
 
     fn take(&mut self, batch: Batch, published: &mut Published, later: &mut Later) {
@@ -397,6 +453,7 @@ impl Pipeline {
         let stages = Stages::of(&batch);
         let touched = batch.changes.iter().map(Change::key).collect();
         let later = Later { moved: batch.moved, records: batch.records, touched };
+        self.compiler.set_incomplete(batch.incomplete);
         (self.compile(stages, |compiler| compiler.apply(batch.changes)), later)
     }
 
@@ -407,6 +464,7 @@ impl Pipeline {
         if let Some(records) = later.records {
             self.compiler.set_input_problems(records.input);
             self.compiler.set_skipped(records.skipped);
+            self.compiler.set_bundle(records.bundle);
         }
         let mut completed = self.compile(Stages::none(), |compiler| compiler.apply(Vec::<Change>::new()));
         self.lines.fill();

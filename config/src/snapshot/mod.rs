@@ -42,6 +42,9 @@ pub struct Snapshot {
     pub middlewares: Map<MiddlewareId, Arc<MiddlewareSlot>>,
     /// Certificate slots.
     pub certificates: Map<CertificateId, Arc<CertificateSlot>>,
+    /// Whether routes may be missing because a kind of them could not be listed: what no rule is for is then unknown, not
+    /// absent, since a wrong 404 is worse than a wait.
+    pub incomplete: bool,
 }
 
 /// The local end that a listener binds.

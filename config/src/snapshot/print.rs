@@ -13,6 +13,9 @@ use crate::model::{
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.incomplete {
+            writeln!(f, "incomplete")?;
+        }
         self.listeners.values().try_for_each(|listener| print_listener(f, listener))?;
         let mut slots: Vec<String> = Vec::new();
         slots.extend(self.certificates.iter().map(|(id, slot)| format!("certificate {id} {}", certificate(slot))));

@@ -3,6 +3,7 @@
 //! is refused by name. The schemas are fetched, not kept: `cargo xtask test schemas`.
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its files must fail")]
 
+mod invalid;
 mod sample;
 mod schema;
 mod unread;

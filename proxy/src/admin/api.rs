@@ -166,6 +166,7 @@ fn metrics(state: &State, _: &Query, headers: &HeaderMap) -> Answer {
     let listener_errors: Vec<_> =
         status.problems.iter().map(|problem| (problem.address.to_string(), problem.to_string())).collect();
     let plan = state.shared.plan.load();
+    let tally = state.cluster.as_ref().map(|counts| counts.tally());
     let scrape = Scrape {
         report: &state.report.load(),
         snapshot: &plan.snapshot,
@@ -173,6 +174,7 @@ fn metrics(state: &State, _: &Query, headers: &HeaderMap) -> Answer {
         listener_errors: &listener_errors,
         ready: state.is_ready(),
         peers: state.peers.as_deref().map(peers::counts),
+        cluster: tally.as_ref(),
     };
     let body = state.shared.metrics.render(format, &scrape);
     response(StatusCode::OK, format.content_type(), body)

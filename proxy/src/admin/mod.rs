@@ -17,7 +17,11 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use postern_config::{provider::kubernetes::takeover::Takeover, report::Report};
+use postern_config::{
+    kubernetes::object::Kind,
+    provider::kubernetes::{Counts, takeover::Takeover},
+    report::Report,
+};
 use tokio::sync::{Notify, watch};
 
 pub use berth::Berth;
@@ -41,6 +45,8 @@ pub struct State {
     pub log_level: LevelControl,
     /// When the process was started.
     pub started: Timestamp,
+    /// What is counted of the cluster's API, where objects come from there.
+    pub cluster: Option<Arc<Counts>>,
     /// Asked through the API to drain.
     pub drain: Notify,
     draining: AtomicBool,
@@ -56,6 +62,7 @@ impl State {
         takeover: watch::Receiver<Option<Arc<Takeover>>>,
         peers: Option<Arc<peer::Status>>,
         log_level: LevelControl,
+        cluster: Option<Arc<Counts>>,
     ) -> Self {
         Self {
             shared,
@@ -65,6 +72,7 @@ impl State {
             peers,
             log_level,
             started: Timestamp::now(),
+            cluster,
             drain: Notify::new(),
             draining: AtomicBool::new(false),
             programmed: AtomicBool::new(false),
@@ -151,11 +159,22 @@ impl State {
                 .to_owned();
         }
         if !self.programmed.load(Relaxed) {
-            return "the objects listed at start are not programmed yet".to_owned();
+            return format!("the objects listed at start are not programmed yet{}", self.awaited());
         }
         let status = self.listeners.load();
         let problems: Vec<_> = status.problems.iter().map(ToString::to_string).collect();
         if problems.is_empty() { "listeners are not bound yet".to_owned() } else { problems.join("; ") }
+    }
+
+    /// The kinds of objects that the cluster has not listed yet, and what keeps them; empty where there are none.
+    fn awaited(&self) -> String {
+        let tally = self.cluster.as_ref().map(|counts| counts.tally()).unwrap_or_default();
+        let one = |(kind, trouble): (Kind, Option<&str>)| match trouble {
+            Some(trouble) => format!("{} ({trouble})", kind.as_str()),
+            None => kind.as_str().to_owned(),
+        };
+        let awaited: Vec<_> = tally.awaited().map(one).collect();
+        if awaited.is_empty() { String::new() } else { format!("; waiting for {}", awaited.join(", ")) }
     }
 }
 

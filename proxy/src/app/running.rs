@@ -163,7 +163,14 @@ impl App {
         let link = publisher.link();
         let listening = socket.as_ref().and_then(peer::Socket::address);
         let peers = link.as_ref().map(|link| Arc::new(peer::Status::new(link, listening)));
-        let state = Arc::new(State::new(shared, listeners.status(), publisher.takeover(), peers, log_level));
+        let state = Arc::new(State::new(
+            shared,
+            listeners.status(),
+            publisher.takeover(),
+            peers,
+            log_level,
+            publisher.counts(),
+        ));
         let (announce, plans) = watch::channel(0);
         let mut pipeline = Pipeline::new(state.clone(), announce, listeners.reconciled());
         let peers = link.map(|link| {

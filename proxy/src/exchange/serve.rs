@@ -178,7 +178,8 @@ pub(crate) fn choose<O: Observer>(
     connection: &Connection,
     observer: &mut O,
 ) -> Result<Arc<Rule>, Failure> {
-    let listener = snapshot.listeners.get(&connection.socket).ok_or(Failure::NoRoute)?;
+    let none = || if snapshot.incomplete { Failure::Incomplete } else { Failure::NoRoute };
+    let listener = snapshot.listeners.get(&connection.socket).ok_or_else(none)?;
     if is_misdirected(listener, connection, &prepared.host.name) {
         return Err(Failure::Misdirected);
     }
@@ -189,7 +190,7 @@ pub(crate) fn choose<O: Observer>(
         method: &parts.method,
         headers: &parts.headers,
     };
-    listener.find_observed(key, observer).cloned().ok_or(Failure::NoRoute)
+    listener.find_observed(key, observer).cloned().ok_or_else(none)
 }
 
 /// RFC 9110 section 15.5.20 and Gateway API GEP-3567: a connection made for one host must not carry requests for a

@@ -70,7 +70,12 @@ impl End {
     }
 
     fn is_in_force(&self) {
-        let news = InForce { store: Default::default(), report: Arc::default(), touched: Default::default() };
+        let news = InForce {
+            store: Default::default(),
+            report: Arc::default(),
+            touched: Default::default(),
+            tells: Vec::new(),
+        };
         self.news.send(News::InForce(news)).expect("the link is there");
     }
 

@@ -117,6 +117,15 @@ keys! {
     "kubernetes.status" ("true or false", "true")
         "Whether status is written to objects, by the one Postern of the cluster that holds the Lease `postern`." =>
         |s, v| { s.cluster.scope.writing = v.flag()?.then(|| s.cluster.scope.writing.take().unwrap_or_default()); Ok(()) };
+    "kubernetes.events" ("true or false", "true")
+        "Whether events are written for objects that are refused or mended, where status is." =>
+        |s, v| {
+            let events = v.flag()?;
+            if let Some(writing) = &mut s.cluster.scope.writing {
+                writing.events = events;
+            }
+            Ok(())
+        };
     "kubernetes.leaseNamespace" ("text", "none")
         "Where the Lease is, if not in Postern's own namespace." =>
         |s, v| {

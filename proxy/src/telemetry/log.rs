@@ -30,9 +30,16 @@ impl fmt::Debug for LevelControl {
     }
 }
 
+/// `level`, with what repeats itself left out unless it is named: of trouble with a watch we speak ourselves, once.
+fn quieted(level: &str) -> String {
+    const REPEATS: &str = "kube_runtime";
+    let is_wanted = level.contains(REPEATS) || level.eq_ignore_ascii_case("trace");
+    if is_wanted { level.to_owned() } else { format!("{level},{REPEATS}=error") }
+}
+
 /// Begins to log, once per process; a second call changes nothing.
 pub fn start(log: &Log) -> LevelControl {
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(&log.level));
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(quieted(&log.level)));
     let registry = tracing_subscriber::registry().with(filter);
     let begun = match log.format {
         LogFormat::Text => {
@@ -48,7 +55,7 @@ pub fn start(log: &Log) -> LevelControl {
         return LevelControl::default();
     }
     LevelControl(Some(Arc::new(move |level| {
-        let filter = level.parse::<EnvFilter>().map_err(|error| format!("{level:?} is no filter: {error}"))?;
+        let filter = quieted(level).parse::<EnvFilter>().map_err(|error| format!("{level:?} is no filter: {error}"))?;
         handle.reload(filter).map_err(|error| error.to_string())
     })))
 }

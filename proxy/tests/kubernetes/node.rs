@@ -71,13 +71,18 @@ impl Node {
     }
 
     /// Waits until `is` holds; says what was waited for, and the log, when that does not come about.
-    pub(crate) fn until<T>(&self, what: &str, mut is: impl FnMut(&Self) -> Option<T>) -> T {
+    pub(crate) fn until<T>(&self, what: &str, is: impl FnMut(&Self) -> Option<T>) -> T {
+        self.until_within(DEADLINE, what, is)
+    }
+
+    /// The same, for what takes longer.
+    pub(crate) fn until_within<T>(&self, deadline: Duration, what: &str, mut is: impl FnMut(&Self) -> Option<T>) -> T {
         let start = Instant::now();
         loop {
             if let Some(done) = is(self) {
                 return done;
             }
-            assert!(start.elapsed() < DEADLINE, "{what}: not within {DEADLINE:?}; the log:\n{}", self.log());
+            assert!(start.elapsed() < deadline, "{what}: not within {deadline:?}; the log:\n{}", self.log());
             std::thread::sleep(LOOK_AGAIN);
         }
     }

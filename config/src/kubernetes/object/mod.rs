@@ -87,6 +87,20 @@ macro_rules! kinds {
             pub fn is_by_reference(self) -> bool {
                 matches!(self, Self::Secret | Self::ConfigMap)
             }
+
+            /// Whether a request may match no rule because such objects are not known.
+            pub fn is_routing(self) -> bool {
+                matches!(
+                    self,
+                    Self::IngressClass
+                        | Self::Ingress
+                        | Self::GatewayClass
+                        | Self::Gateway
+                        | Self::HttpRoute
+                        | Self::GrpcRoute
+                        | Self::TlsRoute
+                )
+            }
         }
 
         /// An object of one of the kinds that are read.

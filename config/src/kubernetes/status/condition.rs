@@ -51,7 +51,7 @@ impl Condition {
 }
 
 /// Findings in words, each once: field, what is wrong, and the way out.
-pub(super) fn said(findings: &[&Finding]) -> String {
+pub(in crate::kubernetes) fn said(findings: &[&Finding]) -> String {
     let mut seen = BTreeSet::new();
     let findings: Vec<_> = findings.iter().filter(|finding| seen.insert(**finding)).collect();
     let mut parts: Vec<Cow<'_, str>> = findings.iter().take(MOST_FINDINGS).map(|finding| one(finding).into()).collect();
@@ -73,9 +73,14 @@ fn one(finding: &Finding) -> String {
 }
 
 /// At most [`MOST_BYTES`] long.
-pub(super) fn shortened(mut text: String) -> String {
-    if text.len() > MOST_BYTES {
-        text.truncate(text.floor_char_boundary(MOST_BYTES - "…".len()));
+pub(super) fn shortened(text: String) -> String {
+    shortened_to(text, MOST_BYTES)
+}
+
+/// At most `most` bytes long, which is more than an ellipsis.
+pub(in crate::kubernetes) fn shortened_to(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most.saturating_sub("…".len())));
         text.push('…');
     }
     text
@@ -92,7 +97,7 @@ pub(super) fn is_in(finding: &Finding, field: &str) -> bool {
 }
 
 /// The index of the entry of the list `list` that `field` is in, and what comes after: `spec.rules[3].name` → 3, `.name`.
-pub(super) fn entry_of<'a>(field: &'a str, list: &str) -> Option<(usize, &'a str)> {
+pub(in crate::kubernetes) fn entry_of<'a>(field: &'a str, list: &str) -> Option<(usize, &'a str)> {
     let (index, rest) = field.strip_prefix(list)?.strip_prefix('[')?.split_once(']')?;
     Some((index.parse().ok()?, rest))
 }

@@ -105,6 +105,12 @@ impl Stamp {
         put_array(status, "conditions", conditions);
     }
 
+    /// Now, or what the last writer took for now, whose clock may have been ahead: times of transitions never go back.
+    fn not_before(&self, existing: &Value) -> Timestamp {
+        let last = existing.get("lastTransitionTime").and_then(Value::as_str).and_then(|time| time.parse().ok());
+        last.map_or(self.now, |last: Timestamp| last.max(self.now))
+    }
+
     fn condition(&self, existing: &Value, wanted: &Condition) -> Value {
         let status = if wanted.holds { "True" } else { "False" };
         let same = existing.get("status").and_then(Value::as_str) == Some(status);
@@ -116,7 +122,7 @@ impl Stamp {
             ("reason", json!(wanted.reason)),
             ("message", json!(wanted.message)),
             ("observedGeneration", json!(self.generation)),
-            ("lastTransitionTime", since.cloned().unwrap_or_else(|| json!(seconds(self.now)))),
+            ("lastTransitionTime", since.cloned().unwrap_or_else(|| json!(seconds(self.not_before(existing))))),
         ] {
             condition.insert(field.to_owned(), value);
         }

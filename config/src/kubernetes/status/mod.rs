@@ -23,6 +23,7 @@ use std::{net::IpAddr, sync::Arc};
 use serde_json::{Value, json};
 
 pub use clear::cleared;
+pub(super) use condition::{entry_of, said, shortened_to};
 pub use merge::{fingerprint, merge};
 pub use nodes::{Nodes, Unbound};
 
@@ -55,6 +56,22 @@ pub struct Context<'a> {
     pub programmed: bool,
     /// What is known of single nodes.
     pub nodes: Nodes<'a>,
+}
+
+/// The reason of problems that are other installations of Postern.
+pub const OTHER_INSTALLATION: &str = "OtherInstallation";
+
+/// What is told of other installations, where there are any.
+pub fn others(report: &Report) -> Option<&str> {
+    let problem = report.input.iter().find(|problem| problem.reason == OTHER_INSTALLATION)?;
+    Some(&problem.message)
+}
+
+impl Context<'_> {
+    /// What is to be said of other installations.
+    fn others(&self) -> Option<&str> {
+        others(self.report)
+    }
 }
 
 /// Where something is reached.
@@ -135,6 +152,13 @@ pub fn dependants(changed: &ObjectId, store: &Store) -> Vec<Key> {
             .any(|target| backend_tls_policy::is_service(target) && target.name == changed.name)
     });
     of_service.map(|policy| Key::of(&Object::BackendTlsPolicy(policy.clone()))).collect()
+}
+
+/// The GatewayClasses that are ours: where what concerns the whole installation is shown.
+pub fn own_classes(store: &Store, settings: &Settings) -> impl Iterator<Item = Key> {
+    let is_ours =
+        |class: &&Arc<Item<GatewayClass>>| settings.gateway_controllers.contains(&class.body.spec.controller_name);
+    store.all::<GatewayClass>(None).filter(is_ours).map(|class| Key::of(&Object::GatewayClass(class.clone())))
 }
 
 /// Whether objects of `kind` have a status of ours.

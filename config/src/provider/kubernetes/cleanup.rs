@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     ClusterError, LEASE, client,
-    follow::chain,
+    follow::said,
     resource::{Source, api_of, key_of, preferred},
 };
 use crate::kubernetes::{
@@ -75,7 +75,7 @@ struct Cleaning {
 impl Cleaning {
     async fn nobody_runs(&self, namespace: &str) -> Result<(), CleanupError> {
         let lease = Api::<Lease>::namespaced(self.client.clone(), namespace).get_opt(LEASE).await;
-        let lease = lease.map_err(|error| CleanupError::Unreadable(namespace.to_owned(), chain(&error)))?;
+        let lease = lease.map_err(|error| CleanupError::Unreadable(namespace.to_owned(), said(&error)))?;
         let Some(spec) = lease.and_then(|lease| lease.spec) else { return Ok(()) };
         let renewed = spec.renew_time.map_or(0, |renewed| renewed.0.as_second());
         match spec.holder_identity.filter(|holder| !holder.is_empty()) {
@@ -90,7 +90,7 @@ impl Cleaning {
         match outcome {
             Ok(()) => self.done.removed.push(what),
             Err(ClientError::Api(status)) if status.code == 404 => {}
-            Err(error) => self.done.failed.push(format!("{what}: {}", chain(&error))),
+            Err(error) => self.done.failed.push(format!("{what}: {}", said(&error))),
         }
     }
 
@@ -112,7 +112,7 @@ impl Cleaning {
         let ours = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
         let slices = match Api::<EndpointSlice>::all(self.client.clone()).list(&ours).await {
             Ok(slices) => slices.items,
-            Err(error) => return self.done.failed.push(format!("EndpointSlices: {}", chain(&error))),
+            Err(error) => return self.done.failed.push(format!("EndpointSlices: {}", said(&error))),
         };
         for slice in slices {
             let (namespace, name) = (slice.namespace().unwrap_or_default(), slice.name_any());
@@ -152,7 +152,7 @@ impl Cleaning {
             Ok(list) => list.items,
             Err(ClientError::Api(status)) if status.code == 404 => Vec::new(),
             Err(error) => {
-                self.done.failed.push(format!("{}: {}", preferred(kind).plural, chain(&error)));
+                self.done.failed.push(format!("{}: {}", preferred(kind).plural, said(&error)));
                 Vec::new()
             }
         }

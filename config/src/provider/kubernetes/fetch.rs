@@ -9,7 +9,12 @@ use std::{
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use kube::{Client, Error as ClientError};
 
-use super::{collect::Seen, follow::chain, resource::api_of};
+use super::{
+    collect::Seen,
+    counts::{Counts, FetchOutcome},
+    follow::said,
+    resource::api_of,
+};
 use crate::kubernetes::store::Key;
 
 /// What is fetched has no status of ours, whoever the controllers are.
@@ -52,6 +57,7 @@ impl Wanted {
 /// Wanted objects and fetches under way.
 pub(super) struct Fetches {
     client: Client,
+    counts: Arc<Counts>,
     names: Wanted,
     wanted: HashMap<Key, Fetch>,
     /// Tells a fetch from an earlier one of the same key.
@@ -68,9 +74,9 @@ struct Fetch {
 
 impl Fetches {
     /// None yet.
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, counts: Arc<Counts>) -> Self {
         let (names, wanted) = (Wanted::default(), HashMap::new());
-        Self { client, names, wanted, count: 0, under_way: FuturesUnordered::new() }
+        Self { client, counts, names, wanted, count: 0, under_way: FuturesUnordered::new() }
     }
 
     /// The keys that are wanted, as they come and go.
@@ -104,6 +110,7 @@ impl Fetches {
     pub(super) async fn next(&mut self) -> Option<Fetched> {
         loop {
             let (number, mut fetched) = self.under_way.next().await?;
+            self.counts.fetch(fetched.key.kind, outcome(&fetched));
             let key = &fetched.key;
             match self.wanted.get_mut(key) {
                 // A later fetch of the same is under way and knows better; whoever waits for this one is told by that.
@@ -131,6 +138,14 @@ impl Fetches {
     }
 }
 
+fn outcome(fetched: &Fetched) -> FetchOutcome {
+    match &fetched.outcome {
+        Ok(Some(_)) => FetchOutcome::Read,
+        Ok(None) => FetchOutcome::Absent,
+        Err(_) => FetchOutcome::Refused,
+    }
+}
+
 /// Asks until there is an answer.
 async fn fetch(client: Client, key: Key, answers: bool) -> Fetched {
     let api = api_of(client, &key);
@@ -151,7 +166,7 @@ async fn fetch(client: Client, key: Key, answers: bool) -> Fetched {
                     kind = key.kind.as_str(),
                     namespace = &*key.namespace,
                     name = &*key.name,
-                    error = chain(&error),
+                    error = said(&error),
                     "not fetched yet"
                 );
                 tokio::time::sleep(pause).await;

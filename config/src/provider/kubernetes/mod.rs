@@ -11,10 +11,13 @@
 //! ten thousand unrelated ones cost nothing. What was read last stays on disk ([`cache`]) for a start without the API
 //! server. All of it runs on a thread of its own. What objects mean is not known here.
 
+mod bundle;
 mod cache;
 pub mod cleanup;
 mod client;
 mod collect;
+mod counts;
+mod events;
 pub mod examine;
 mod fetch;
 mod follow;
@@ -32,17 +35,24 @@ use tokio::{
     task::JoinSet,
 };
 
-pub use self::lease::Term;
 use self::{
     cache::Cache,
+    client::Access,
     collect::Collector,
+    events::Events,
     fetch::Fetches,
+    follow::Follower,
+    lease::{Found, Office},
     peers::{
         Advertised, Gate, Heard, Holder, Keys, Link, Members, PeerScope, Problem, View, follow_keys, follow_lease,
         follow_members, make_key,
     },
-    resource::Source,
+    resource::{Served, Source},
     status::Statuses,
+};
+pub use self::{
+    counts::{Counts, EventOutcome, FetchOutcome, Follow, FollowState, StatusOutcome, Tally},
+    lease::Term,
 };
 use super::{Batch, Demand, InForce};
 pub use crate::kubernetes::status::Address;
@@ -53,12 +63,16 @@ pub use cache::forget;
 
 /// How long the API server may take before what is on disk is served instead.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a start without anything on disk waits for kinds that cannot be listed before it begins without them.
+const WITHOUT: Duration = Duration::from_secs(60);
 /// The name of the Lease whose holder writes.
 const LEASE: &str = "postern";
 /// Between two looks whether what is on disk is current.
 const LOOK: Duration = Duration::from_secs(10);
 /// What the holder of the Lease writes on its way out may take so long.
 const LAST_WRITE: Duration = Duration::from_secs(2);
+/// Watches that share a connection: API servers take a hundred requests at once on each.
+const WATCHES: usize = 32;
 /// Changes that may wait to be collected.
 const WAITING: usize = 1024;
 
@@ -86,10 +100,18 @@ pub struct Scope {
 }
 
 /// How status is written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Writing {
     /// Where clients reach what is served.
     pub addresses: Vec<Address>,
+    /// Whether events are written too.
+    pub events: bool,
+}
+
+impl Default for Writing {
+    fn default() -> Self {
+        Self { addresses: Vec::new(), events: true }
+    }
 }
 
 /// Why a cluster cannot be watched.
@@ -118,6 +140,7 @@ pub struct Watching {
     demands: mpsc::UnboundedSender<Demand>,
     news: mpsc::UnboundedSender<News>,
     link: Option<Link>,
+    counts: Arc<Counts>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -143,6 +166,11 @@ impl Watching {
         self.link.take()
     }
 
+    /// What is counted of the cluster's API.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
+    }
+
     /// Which objects are referred to is to be said here. A batch that answers follows, even if nothing is there.
     pub fn demands(&self) -> mpsc::UnboundedSender<Demand> {
         self.demands.clone()
@@ -163,22 +191,25 @@ pub fn watch(
     let (demands, demanded) = mpsc::unbounded_channel();
     let (news, told) = mpsc::unbounded_channel();
     let (ends, link) = ends(&scope);
+    let counts = Arc::<Counts>::default();
+    let counted = counts.clone();
     let (stop, stopped) = oneshot::channel::<()>();
     let (connected, connection) = std::sync::mpsc::channel();
     let run = move || {
         runtime.block_on(async {
-            let (client, source) = match client::connect_from().await {
-                Ok(connected) => connected,
+            let access = Access::infer(counted.clone()).await;
+            let (client, access) = match access.and_then(|access| Ok((access.client()?, access))) {
+                Ok(both) => both,
                 Err(error) => return drop(connected.send(Err(error))),
             };
             drop(connected.send(Ok(())));
-            let following = Following { client, source, scope, settings, demanded, news: told, ends };
+            let following = Following { client, access, scope, settings, demanded, news: told, ends, counts: counted };
             following.run(decided, sink, stopped).await;
         });
     };
     let thread = thread::Builder::new().name("watch".into()).spawn(run)?;
     match connection.recv() {
-        Ok(Ok(())) => Ok(Watching { demands, news, link, stop: Some(stop), thread: Some(thread) }),
+        Ok(Ok(())) => Ok(Watching { demands, news, link, counts, stop: Some(stop), thread: Some(thread) }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(ClusterError::Unconfigured("the thread that connects has ended".to_owned())),
     }
@@ -187,13 +218,13 @@ pub fn watch(
 /// What the thread is given.
 struct Following {
     client: Client,
-    /// The address that it speaks from.
-    source: Option<IpAddr>,
+    access: Access,
     scope: Scope,
     settings: Settings,
     demanded: mpsc::UnboundedReceiver<Demand>,
     news: mpsc::UnboundedReceiver<News>,
     ends: Ends,
+    counts: Arc<Counts>,
 }
 
 impl Following {
@@ -203,7 +234,7 @@ impl Following {
         sink: impl FnMut(Batch) -> bool,
         mut stopped: oneshot::Receiver<()>,
     ) {
-        let Self { client, source, mut scope, settings, demanded, news, ends } = self;
+        let Self { client, access, mut scope, settings, demanded, news, ends, counts } = self;
         let start = Start {
             wishes: &scope.takeover,
             folder: scope.cache.clone(),
@@ -221,15 +252,17 @@ impl Following {
         decided(takeover.clone());
         let (ending, ended) = watch::channel(());
         let (leaving, left) = watch::channel(());
-        let candidate = candidate(&client, &scope, &ends, source, ended);
+        let controllers = settings.gateway_controllers.as_slice().into();
+        let standing = Standing { source: access.source(), controllers, counts: counts.clone() };
+        let candidate = candidate(&client, &scope, &ends, standing, ended);
         let _following = follow_peers(&client, &scope, &ends);
-        let leading = leading(&client, &scope, &settings, &adoption, ends.terms.subscribe());
+        let leading = leading(&client, &scope, &settings, &adoption, ends.office.terms.subscribe());
         let leading = leading.map(|leading| tokio::spawn(leading.run(left)));
         let reached = adoption.reached.subscribe();
         let start =
             Start { wishes: &wishes, folder: None, entry_points: &settings.entry_points.clone(), patience: PATIENCE };
         tokio::select! {
-            () = Watch::new(client.clone(), scope, settings, ends, reached, sink).run(demanded, news) => {}
+            () = Watch::new(client.clone(), scope, settings, ends, reached, counts, sink).run(access, demanded, news) => {}
             () = adoption.follow(client, &start, &takeover.decision) => {}
             _ = stopped => {}
         }
@@ -288,6 +321,7 @@ struct Ends {
     name: Arc<str>,
     identity: Arc<str>,
     terms: watch::Sender<Option<Term>>,
+    office: Office,
     holder: watch::Sender<Option<Holder>>,
     keys: watch::Sender<Keys>,
     members: watch::Sender<Members>,
@@ -306,6 +340,7 @@ fn ends(scope: &Scope) -> (Ends, Option<Link>) {
         name,
         identity,
         terms: watch::Sender::default(),
+        office: Office::default(),
         holder: watch::Sender::default(),
         keys: watch::Sender::default(),
         members: watch::Sender::new(members),
@@ -324,23 +359,39 @@ fn ends(scope: &Scope) -> (Ends, Option<Link>) {
     (ends, link)
 }
 
+/// What a candidate is known by.
+struct Standing {
+    /// The address that it speaks from.
+    source: Option<IpAddr>,
+    controllers: Arc<[Arc<str>]>,
+    counts: Arc<Counts>,
+}
+
 /// Runs for the Lease, if it may, until `ended` is closed.
 fn candidate(
     client: &Client,
     scope: &Scope,
     ends: &Ends,
-    source: Option<IpAddr>,
+    standing: Standing,
     mut ended: watch::Receiver<()>,
 ) -> Option<tokio::task::JoinHandle<()>> {
     let holds_for_something = scope.writing.is_some() || scope.peers.listen.is_some();
     if !scope.control || !holds_for_something {
         return None;
     }
+    let Standing { source, controllers, counts } = standing;
     let advertised =
         Advertised { name: ends.name.clone(), listen: scope.peers.listen, members: ends.members.subscribe(), source };
     let namespace = lease_namespace(client, scope);
-    let candidate =
-        lease::Candidate::new(client.clone(), &namespace, LEASE, ends.identity.clone(), advertised, ends.terms.clone());
+    let candidate = lease::Candidate::new(
+        (client.clone(), &namespace, LEASE),
+        ends.identity.clone(),
+        advertised,
+        ends.terms.clone(),
+        ends.office.clone(),
+        controllers,
+        counts,
+    );
     Some(tokio::spawn(candidate.run(async move { while ended.changed().await.is_ok() {} })))
 }
 
@@ -380,13 +431,17 @@ fn host_name() -> String {
 }
 
 struct Watch<S> {
-    client: Client,
     /// Those whose parts of a status are ours.
     controllers: Arc<[Arc<str>]>,
     sources: Vec<Source>,
     collector: Collector,
     fetches: Fetches,
     statuses: Statuses,
+    /// `None`: no events are written.
+    events: Option<Events>,
+    others: watch::Receiver<Found>,
+    served: Served,
+    counts: Arc<Counts>,
     members: watch::Receiver<Members>,
     /// Where status says that things are reached; `None`: not known yet.
     reached: watch::Receiver<Option<Vec<Address>>>,
@@ -402,6 +457,7 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         settings: Settings,
         ends: Ends,
         reached: watch::Receiver<Option<Vec<Address>>>,
+        counts: Arc<Counts>,
         sink: S,
     ) -> Self {
         let controllers = settings.gateway_controllers.as_slice().into();
@@ -411,21 +467,47 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         let members = ends.members.subscribe();
         let gate = Gate::new(ends.name, members.borrow().clone());
         let view = scope.peers.listen.map(|_| ends.view);
-        let statuses = Statuses::new(client.clone(), ends.terms.subscribe(), settings, addresses, gate, view);
+        let (served, office) = (Served::default(), ends.office);
+        let shared = (served.clone(), counts.clone());
+        let statuses =
+            Statuses::new(client.clone(), shared.clone(), office.terms.subscribe(), settings, addresses, gate, view);
+        let tells = scope.control && scope.writing.as_ref().is_some_and(|writing| writing.events);
+        let events = tells.then(|| Events::new(client.clone(), office.terms.subscribe(), &host_name(), shared));
+        let others = office.found.subscribe();
         let cache = scope.cache.as_ref().and_then(|folder| Cache::open(folder, scope.cache_max_age));
-        let fetches = Fetches::new(client.clone());
+        let fetches = Fetches::new(client, counts.clone());
         let sources = resource::sources(&scope);
         let collector = Collector::new(sources.clone());
         let heard = ends.heard;
-        Self { client, controllers, sources, collector, fetches, statuses, members, reached, heard, cache, sink }
+        Self {
+            controllers,
+            sources,
+            collector,
+            fetches,
+            statuses,
+            events,
+            others,
+            served,
+            counts,
+            members,
+            reached,
+            heard,
+            cache,
+            sink,
+        }
     }
 
-    async fn run(mut self, mut demanded: mpsc::UnboundedReceiver<Demand>, mut news: mpsc::UnboundedReceiver<News>) {
+    async fn run(
+        mut self,
+        access: Access,
+        mut demanded: mpsc::UnboundedReceiver<Demand>,
+        mut news: mpsc::UnboundedReceiver<News>,
+    ) {
         let (tell, mut told) = mpsc::channel(WAITING);
-        for source in std::mem::take(&mut self.sources) {
-            let (controllers, wanted) = (self.controllers.clone(), self.fetches.wanted());
-            tokio::spawn(follow::follow(self.client.clone(), source, controllers, wanted, tell.clone()));
+        if let Err(error) = self.follow(&access, &tell) {
+            return tracing::error!(%error, "the cluster cannot be watched");
         }
+        let started = tokio::time::Instant::now();
         let patience = tokio::time::sleep(PATIENCE);
         tokio::pin!(patience);
         let mut look = tokio::time::interval(LOOK);
@@ -449,6 +531,8 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                     reached.into_iter().for_each(|addresses| self.statuses.reached_at(addresses));
                 }
                 () = self.statuses.work() => {}
+                () = work(self.events.as_mut()) => {}
+                Ok(()) = self.others.changed() => self.collector.others(&self.others.borrow_and_update()),
                 Some(fetched) = self.fetches.next() => self.collector.fetched(fetched),
                 _ = look.tick() => {
                     if let Some(cache) = self.cache.as_mut().filter(|_| self.collector.is_current()) {
@@ -458,6 +542,9 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                 () = &mut patience, if !self.collector.has_begun() => {
                     patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE);
                     self.begin_from_cache();
+                    if !self.collector.has_begun() && started.elapsed() >= WITHOUT {
+                        self.begin_without();
+                    }
                 }
                 else => return,
             }
@@ -465,6 +552,21 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                 return;
             }
         }
+    }
+
+    /// Begins to follow every source, and tells of them.
+    fn follow(&mut self, access: &Access, tell: &mpsc::Sender<collect::Told>) -> Result<(), ClusterError> {
+        tokio::spawn(bundle::follow(access.client()?, tell.clone()));
+        for sources in std::mem::take(&mut self.sources).chunks(WATCHES) {
+            let client = access.client()?;
+            for source in sources.iter().cloned() {
+                let (controllers, wanted) = (self.controllers.clone(), self.fetches.wanted());
+                let (served, counts, tell) = (self.served.clone(), self.counts.clone(), tell.clone());
+                let follower = Follower { source, controllers, wanted, served, counts, tell };
+                tokio::spawn(follower.run(client.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Takes what a node says, and all that waits behind it.
@@ -478,13 +580,21 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
 
     fn learn(&mut self, news: News) {
         match news {
-            News::InForce(in_force) => self.statuses.in_force(&in_force),
+            News::InForce(in_force) => {
+                self.statuses.in_force(&in_force);
+                if let Some(events) = &mut self.events {
+                    events.tell(in_force.tells);
+                }
+            }
             News::Unbound(problems) => self.statuses.gate().set_problems(problems),
         }
     }
 
     fn take(&mut self, told: collect::Told) {
         self.statuses.told(&told);
+        if let Some(events) = &mut self.events {
+            events.told(&told);
+        }
         for key in self.collector.take(told) {
             self.fetches.refresh(&key);
         }
@@ -520,6 +630,14 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         }
     }
 
+    /// Begins without kinds that cannot be listed: the rest need not wait for them for ever.
+    fn begin_without(&mut self) {
+        for missing in self.collector.begin_without() {
+            let (kind, path) = (missing.kind.as_str(), missing.path());
+            tracing::warn!(kind, path, "beginning without a kind that cannot be listed; it comes when it can");
+        }
+    }
+
     /// Hands over what there is, if it is whole. Says whether anybody listens.
     fn hand_over(&mut self) -> bool {
         let Some((batch, writes)) = self.collector.batch() else { return true };
@@ -528,5 +646,13 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
             cache.write(writes);
         }
         wanted
+    }
+}
+
+/// Writes events, where any are written; never ends.
+async fn work(events: Option<&mut Events>) {
+    match events {
+        Some(events) => events.work().await,
+        None => std::future::pending().await,
     }
 }

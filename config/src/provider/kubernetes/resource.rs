@@ -1,6 +1,9 @@
 //! Which kinds are followed where, and how the API names them.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use kube::{
     Api, Client, Resource,
@@ -43,13 +46,33 @@ pub(super) fn preferred(kind: Kind) -> ApiResource {
     api_resource(kind, kind.versions().first().copied().unwrap_or_default())
 }
 
-/// Access to the object with `key`, among others of its kind.
+/// The version in which each kind was listed last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Served(Arc<Mutex<HashMap<Kind, &'static str>>>);
+
+impl Served {
+    /// `kind` is served in `version`.
+    pub(super) fn set(&self, kind: Kind, version: &'static str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(kind, version);
+    }
+
+    /// Access to the object with `key`, in the version that is served.
+    pub(super) fn api_of(&self, client: Client, key: &Key) -> Api<DynamicObject> {
+        let version = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key.kind).copied();
+        api_in(client, key, &version.map_or_else(|| preferred(key.kind), |version| api_resource(key.kind, version)))
+    }
+}
+
+/// Access to the object with `key`, among others of its kind, in the version that we prefer.
 pub(super) fn api_of(client: Client, key: &Key) -> Api<DynamicObject> {
-    let resource = preferred(key.kind);
+    api_in(client, key, &preferred(key.kind))
+}
+
+fn api_in(client: Client, key: &Key, resource: &ApiResource) -> Api<DynamicObject> {
     if key.kind.is_namespaced() {
-        Api::namespaced_with(client, &key.namespace, &resource)
+        Api::namespaced_with(client, &key.namespace, resource)
     } else {
-        Api::all_with(client, &resource)
+        Api::all_with(client, resource)
     }
 }
 

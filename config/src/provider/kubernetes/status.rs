@@ -12,7 +12,10 @@ use std::{
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use jiff::Timestamp;
-use kube::{Client, Error as ClientError, api::PostParams};
+use kube::{
+    Api, Client, Error as ClientError,
+    api::{DynamicObject, PostParams},
+};
 use serde_json::Value;
 use tokio::{
     sync::watch,
@@ -21,10 +24,11 @@ use tokio::{
 
 use super::{
     collect::{Seen, Told},
-    follow::chain,
+    counts::{Counts, StatusOutcome},
+    follow::said,
     lease::Term,
     peers::{Gate, Standing, View},
-    resource::api_of,
+    resource::Served,
 };
 use crate::{
     kubernetes::{
@@ -52,6 +56,8 @@ const PEACE: Duration = Duration::from_secs(60);
 /// See the module.
 pub(super) struct Statuses {
     client: Client,
+    served: Served,
+    counts: Arc<Counts>,
     lease: watch::Receiver<Option<Term>>,
     settings: Settings,
     /// Where things are reached; `None`: no status is written.
@@ -99,6 +105,16 @@ enum Written {
     Conflict,
 }
 
+impl From<Written> for StatusOutcome {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Changed => Self::Written,
+            Written::Nothing => Self::Unchanged,
+            Written::Conflict => Self::Conflict,
+        }
+    }
+}
+
 impl Unjudged {
     fn add(&mut self, key: &Key) {
         if self.keys.insert(key.clone()) {
@@ -124,6 +140,7 @@ impl Statuses {
     /// Nothing is in force yet; written while `lease` says that we may.
     pub(super) fn new(
         client: Client,
+        (served, counts): (Served, Arc<Counts>),
         lease: watch::Receiver<Option<Term>>,
         settings: Settings,
         addresses: Option<Vec<Address>>,
@@ -132,6 +149,8 @@ impl Statuses {
     ) -> Self {
         Self {
             client,
+            served,
+            counts,
             lease,
             settings,
             addresses,
@@ -181,7 +200,7 @@ impl Statuses {
                 self.seen.remove(key);
                 self.entries.remove(key);
             }
-            Told::Unknown(_) | Told::Trouble(..) => {}
+            Told::Held(_) | Told::Unknown(_) | Told::Trouble(..) | Told::Bundle(_) => {}
         }
     }
 
@@ -346,15 +365,16 @@ impl Statuses {
         entry.last = Some(now);
         entry.attempts = entry.attempts.saturating_add(1);
         let desired = self.wanted(&key)?;
-        let client = self.client.clone();
+        let api = self.served.api_of(self.client.clone(), &key);
         self.under_way.push(Box::pin(async move {
-            let outcome = write(client, &key, &desired).await.map_err(|error| chain(&error));
+            let outcome = write(api, &key, &desired).await.map_err(|error| said(&error));
             (key, outcome)
         }));
         None
     }
 
     fn done(&mut self, key: &Key, outcome: Result<Written, String>) {
+        self.counts.status(key.kind, outcome.as_ref().map_or(StatusOutcome::Failed, |written| (*written).into()));
         match outcome {
             Ok(Written::Changed) => tracing::debug!(
                 kind = key.kind.as_str(),
@@ -397,8 +417,7 @@ impl Statuses {
 }
 
 /// Reads the object anew and writes its status if it does not show `desired`; a change in between is a conflict.
-async fn write(client: Client, key: &Key, desired: &Desired) -> Result<Written, ClientError> {
-    let api = api_of(client, key);
+async fn write(api: Api<DynamicObject>, key: &Key, desired: &Desired) -> Result<Written, ClientError> {
     let Some(mut object) = api.get_opt(&key.name).await? else { return Ok(Written::Nothing) };
     let current = object.data.get("status").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
     let Some(status) = merge(&current, desired, Timestamp::now()) else { return Ok(Written::Nothing) };

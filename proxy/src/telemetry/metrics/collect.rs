@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use postern_config::{model::certificate::CertificateSlot, report::Report, snapshot::Snapshot};
+use postern_config::{
+    model::certificate::CertificateSlot, provider::kubernetes::Tally, report::Report, snapshot::Snapshot,
+};
 
 use super::{
     CodeClass, EntryPointCell, EntryPointIndex, FailureReason, Format, HandOver, Handshake, Limit, Metrics, Protocol,
     Shard, Stage, Wire,
     cell::HistogramTotal,
+    cluster_api,
     exposition::Writer,
     family::{self, Family},
     process::Process,
@@ -28,6 +31,8 @@ pub struct Scrape<'a> {
     pub listener_errors: &'a [(String, String)],
     /// Whether the node is ready.
     pub ready: bool,
+    /// What is counted of the cluster's API, where objects come from there.
+    pub cluster: Option<&'a Tally>,
     /// The link to other nodes, where there is one.
     pub peers: Option<Peers>,
 }
@@ -63,6 +68,9 @@ impl Metrics {
         self.reloads(&mut writer);
         self.hand_overs(&mut writer);
         verdicts(&mut writer, scrape);
+        if let Some(tally) = scrape.cluster {
+            cluster_api::write(&mut writer, tally);
+        }
         certificates(&mut writer, scrape.snapshot);
         if let Some(counts) = &scrape.peers {
             peers(&mut writer, counts);
@@ -305,6 +313,6 @@ fn process(writer: &mut Writer) {
     }
 }
 
-fn seconds(at: jiff::Timestamp) -> f64 {
+pub(super) fn seconds(at: jiff::Timestamp) -> f64 {
     at.as_second() as f64
 }

@@ -67,6 +67,29 @@ families! {
     HAND_OVERS = Counter "postern_handovers_total" ["outcome"]
         "Hand-overs of listening sockets between an old and a new process, as this one saw them.";
     OBJECTS = Gauge "postern_objects" ["kind", "verdict"] "Objects by worst finding; accepted: none.";
+    KUBERNETES_CONTACT = Gauge "postern_kubernetes_last_contact_timestamp_seconds" []
+        "When the API server was heard last, in seconds since 1970.";
+    KUBERNETES_ERRORS = Counter "postern_kubernetes_request_errors_total" ["code"]
+        "Requests to the API server that failed, by status; 0: no answer, or one that broke off.";
+    KUBERNETES_SKEW = Gauge "postern_kubernetes_clock_skew_seconds" []
+        "How far this node's clock is ahead of the API server's.";
+    KUBERNETES_WATCH = Gauge "postern_kubernetes_watch_state" ["kind", "namespace", "state"]
+        "1 for the state that the watch of a kind is in; without a namespace, it is of all.";
+    KUBERNETES_RESTARTS = Counter "postern_kubernetes_watch_restarts_total" ["kind", "namespace"]
+        "How often a watch was begun anew after trouble.";
+    KUBERNETES_TROUBLE = Gauge "postern_kubernetes_watch_last_error_timestamp_seconds" ["kind", "namespace"]
+        "When a watch was in trouble last, in seconds since 1970.";
+    KUBERNETES_FETCHES = Counter "postern_kubernetes_fetches_total" ["kind", "outcome"]
+        "Reads of single objects that others refer to.";
+    KUBERNETES_STATUS = Counter "postern_kubernetes_status_writes_total" ["kind", "outcome"]
+        "Writes of status to objects.";
+    KUBERNETES_EVENTS = Counter "postern_kubernetes_events_total" ["outcome"] "Events about objects.";
+    OTHER_INSTALLATIONS = Gauge "postern_other_installations" []
+        "Other installations of Postern in the cluster that speak for the same controllers.";
+    KUBERNETES_LEASE = Gauge "postern_kubernetes_lease_held" []
+        "1 while this node holds the Lease whose holder writes.";
+    KUBERNETES_TRANSITIONS = Counter "postern_kubernetes_lease_transitions_total" []
+        "How often this node came to hold the Lease, or held it no more.";
     PROBLEMS = Gauge "postern_object_problems" ["kind", "severity", "reason"] "Findings about objects.";
     INPUT_PROBLEMS = Gauge "postern_input_problems" ["reason"] "Files and documents that could not be read.";
     LISTENER_ERRORS = Gauge "postern_listener_errors" ["listener"] "1 for a listener that could not be bound.";

@@ -159,6 +159,8 @@ labels!(
         BadRequest = "bad-request",
         /// See [`Failure::NoRoute`].
         NoRoute = "no-route",
+        /// See [`Failure::Incomplete`].
+        Incomplete = "incomplete",
         /// See [`Failure::Misdirected`].
         Misdirected = "misdirected",
         /// See [`Failure::Closed`].

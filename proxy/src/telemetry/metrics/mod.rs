@@ -7,6 +7,7 @@
 //! To add a metric: a field here, a [`family`], a line in docs/reference/metrics.md.
 
 pub mod cell;
+mod cluster_api;
 mod collect;
 mod control;
 mod exposition;

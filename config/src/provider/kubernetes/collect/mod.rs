@@ -11,15 +11,17 @@ use kube::api::{DynamicObject, TypeMeta};
 use serde_json::Value;
 
 use super::{
+    LEASE,
     fetch::Fetched,
     follow::Trouble,
+    lease::Found,
     resource::{Source, key_of, preferred},
 };
 use crate::{
     kubernetes::{
         document::{self, Entry},
         object::Kind,
-        status,
+        status::{self, OTHER_INSTALLATION},
         store::{Change, Key},
     },
     provider::{Batch, Records},
@@ -56,10 +58,14 @@ pub(super) enum Told {
     Changed(Source, Seen),
     /// Gone.
     Gone(Source, Key),
+    /// Its watch holds.
+    Held(Source),
     /// The API has no such kind.
     Unknown(Source),
     /// It cannot be followed at the moment.
     Trouble(Source, Trouble),
+    /// Of which release the definitions of the Gateway API are, if that is known.
+    Bundle(Option<Arc<str>>),
 }
 
 /// What is to be kept on disk: the text of an object, or that it has gone.
@@ -71,9 +77,13 @@ pub(super) struct Collector {
     sources: BTreeMap<Source, State>,
     /// Whether the first batch has been handed over.
     begun: bool,
+    /// Whether it began although routes are not known.
+    incomplete: bool,
     changes: HashMap<Key, (Change, Option<Arc<str>>)>,
     answered: Vec<Key>,
     fetch_problems: BTreeMap<Key, String>,
+    others: Found,
+    bundle: Option<Arc<str>>,
     records_changed: bool,
     noticed: Option<Instant>,
 }
@@ -86,12 +96,19 @@ struct State {
     unknown: u32,
     /// Times that we were refused since it was listed last.
     refused: u32,
+    /// Times that we were refused a watch since one held last, and why.
+    unwatched: (u32, String),
     trouble: Option<Trouble>,
     /// What is there, by version; of kinds that matter by reference only, what was fetched.
     known: HashMap<Key, Arc<str>>,
 }
 
 impl State {
+    /// Why we may not watch it, once that is meant.
+    fn unwatched(&self) -> Option<&str> {
+        (self.unwatched.0 >= REFUSED_FOR_GOOD).then_some(&self.unwatched.1)
+    }
+
     /// Why we may not follow it, once that is meant.
     fn refusal(&self) -> Option<&str> {
         match &self.trouble {
@@ -114,9 +131,12 @@ impl Collector {
         Self {
             sources: sources.into_iter().map(|source| (source, State::default())).collect(),
             begun: false,
+            incomplete: false,
             changes: HashMap::new(),
             answered: Vec::new(),
             fetch_problems: BTreeMap::new(),
+            others: Found::default(),
+            bundle: None,
             records_changed: true,
             noticed: None,
         }
@@ -134,7 +154,10 @@ impl Collector {
 
     /// Whether everything is as the API server has it, as far as we may know.
     pub(super) fn is_current(&self) -> bool {
-        let current = |state: &State| state.settled && (state.trouble.is_none() || state.refusal().is_some());
+        let current = |state: &State| {
+            let is_known = || state.refusal().is_some() || state.unwatched().is_some();
+            state.settled && (state.trouble.is_none() || is_known())
+        };
         self.begun && self.sources.values().all(current)
     }
 
@@ -165,6 +188,22 @@ impl Collector {
         self.remove(key.clone());
     }
 
+    /// Begins without the kinds that cannot be listed, if there is no more to wait for: everything else has been, so the
+    /// API server is there, and each of these is in trouble. Says which they are.
+    pub(super) fn begin_without(&mut self) -> Vec<Source> {
+        let missing = || self.sources.iter().filter(|(_, state)| !state.settled);
+        let is_all = missing().count() == self.sources.len();
+        if is_all || missing().any(|(_, state)| state.trouble.is_none()) {
+            return Vec::new();
+        }
+        let missing: Vec<_> = missing().map(|(source, _)| source.clone()).collect();
+        self.begun = true;
+        self.incomplete = missing.iter().any(|source| source.kind.is_routing());
+        self.records_changed = true;
+        self.noticed.get_or_insert_with(Instant::now);
+        missing
+    }
+
     /// Takes news; returns the keys whose content must be fetched anew if it is wanted.
     pub(super) fn take(&mut self, told: Told) -> Vec<Key> {
         self.noticed.get_or_insert_with(Instant::now);
@@ -178,8 +217,17 @@ impl Collector {
                 self.remove(key.clone());
                 Vec::from_iter(key.kind.is_by_reference().then_some(key))
             }
+            Told::Held(source) => {
+                self.held(&source);
+                Vec::new()
+            }
             Told::Unknown(source) => {
                 self.unknown(&source);
+                Vec::new()
+            }
+            Told::Bundle(bundle) => {
+                self.records_changed |= self.bundle != bundle;
+                self.bundle = bundle;
                 Vec::new()
             }
             Told::Trouble(source, trouble) => {
@@ -187,6 +235,12 @@ impl Collector {
                 Vec::new()
             }
         }
+    }
+
+    /// Who else speaks for our controllers.
+    pub(super) fn others(&mut self, found: &Found) {
+        self.records_changed |= self.others != *found;
+        self.others.clone_from(found);
     }
 
     /// Takes the content of something that was fetched.
@@ -237,7 +291,15 @@ impl Collector {
             return None;
         }
         self.begun = true;
-        let nothing = self.changes.is_empty() && self.answered.is_empty() && !self.records_changed;
+        let is_routing = |source: &Source| source.kind.is_routing();
+        let is_whole = || self.sources.iter().all(|(source, state)| state.settled || !is_routing(source));
+        // What was kept on disk serves for what could not be listed; without it, until it is listed.
+        let was_incomplete = self.incomplete;
+        self.incomplete &= !is_whole();
+        let nothing = was_incomplete == self.incomplete
+            && self.changes.is_empty()
+            && self.answered.is_empty()
+            && !self.records_changed;
         if nothing && !is_first {
             self.noticed = None;
             return None;
@@ -251,6 +313,7 @@ impl Collector {
             }
             batch.changes.push(change);
         }
+        batch.incomplete = self.incomplete;
         batch.documents = batch.changes.len();
         batch.answered = std::mem::take(&mut self.answered);
         batch.records = std::mem::take(&mut self.records_changed).then(|| self.records());
@@ -308,6 +371,10 @@ impl Collector {
             return;
         }
         let gone = std::mem::take(&mut state.known);
+        if !gone.is_empty() {
+            let (kind, path, objects) = (source.kind.as_str(), source.path(), gone.len());
+            tracing::warn!(kind, path, objects, "the kind has been removed from the API, and all its objects with it");
+        }
         gone.into_keys().for_each(|key| self.remove(key));
         self.settle(source);
     }
@@ -319,17 +386,29 @@ impl Collector {
             tracing::warn!(kind = source.kind.as_str(), path = source.path(), ?trouble, "cannot be followed");
         }
         state.refused += u32::from(matches!(trouble, Trouble::Forbidden(_)));
+        if let Trouble::Unwatched(why) = &trouble {
+            let was_meant = state.unwatched().is_some();
+            state.unwatched = (state.unwatched.0.saturating_add(1), why.clone());
+            self.records_changed |= state.unwatched().is_some() != was_meant;
+        }
         state.trouble = Some(trouble);
         // What we may not see does not keep the rest waiting.
         state.settled |= state.refusal().is_some();
-        self.records_changed |= state.refusal() != reported.as_deref();
+        self.records_changed |= state.refusal() != reported.as_deref() || (self.begun && !state.settled);
+    }
+
+    /// What we may not watch we may now.
+    fn held(&mut self, source: &Source) {
+        let Some(state) = self.sources.get_mut(source) else { return };
+        self.records_changed |= state.unwatched().is_some();
+        state.unwatched = (0, String::new());
     }
 
     /// The source is as the API server has it.
     fn settle(&mut self, source: &Source) {
         let Some(state) = self.sources.get_mut(source) else { return };
+        self.records_changed |= state.refusal().is_some() || !state.settled;
         state.settled = true;
-        self.records_changed |= state.refusal().is_some();
         state.refused = 0;
         state.trouble = None;
     }
@@ -365,23 +444,53 @@ impl Collector {
     }
 
     fn records(&self) -> Records {
-        let mut records = Records::default();
+        let mut records = Records { bundle: self.bundle.clone(), ..Records::default() };
         for (source, state) in &self.sources {
+            if let (false, Some(Trouble::Passing(why))) = (state.settled, &state.trouble) {
+                records.input.push(not_listed(source, state, why));
+            }
+            if let Some(why) = state.unwatched() {
+                let message = format!(
+                    "may be listed and not watched, so changes are seen seconds late and cost the API server a list each time: {why}: grant watch to the service account"
+                );
+                records.input.push(problem(source.path(), message, true));
+            }
             let Some(why) = state.refusal() else { continue };
-            records.input.push(problem(
-                source.path(),
-                format!("may not be read, so its objects are not served: {why}: grant get, list and watch to the service account"),
-                !state.known.is_empty(),
-            ));
+            let message = format!(
+                "may not be read, so its objects are not served: {why}: grant get, list and watch to the service account"
+            );
+            records.input.push(problem(source.path(), message, !state.known.is_empty()));
         }
         for (key, why) in &self.fetch_problems {
             let path =
                 format!("{}/{}", Source { kind: key.kind, namespace: Some(key.namespace.clone()) }.path(), key.name);
             records.input.push(problem(path, format!("cannot be read: {why}"), false));
         }
+        records.input.extend(self.others.others.iter().map(|other| other_installation(other, &self.others)));
         records.input.sort();
         records
     }
+}
+
+fn other_installation(other: &str, found: &Found) -> InputProblem {
+    let us = &found.own;
+    let writes = found.elder.as_ref().unwrap_or(us);
+    let message = format!(
+        "the Posterns in namespaces {us} and {other} speak for the same controllers; both serve, and the oldest, in {writes}, writes status: uninstall one of them, or give them classes of their own"
+    );
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{other}/leases/{LEASE}");
+    InputProblem { reason: OTHER_INSTALLATION, ..problem(path, message, true) }
+}
+
+fn not_listed(source: &Source, state: &State, why: &str) -> InputProblem {
+    let last_good_kept = !state.known.is_empty();
+    let instead = match (last_good_kept, source.kind.is_routing()) {
+        (true, _) => "what is kept on disk is served",
+        (false, true) => "requests that match no route are answered 503",
+        (false, false) => "what refers to its objects is closed",
+    };
+    let message = format!("could not be listed since the start, so until it can, {instead}: {why}");
+    InputProblem { reason: "NotListed", ..problem(source.path(), message, last_good_kept) }
 }
 
 fn problem(path: String, message: String, last_good_kept: bool) -> InputProblem {
@@ -402,6 +511,11 @@ impl Seen {
 /// What `object` of `kind` says, and whose it is.
 fn content(kind: Kind, mut object: DynamicObject) -> (Key, Content) {
     let key = key_of(kind, &object.metadata);
+    if let Some(claimed) = object.types.as_ref().filter(|types| types.kind != kind.as_str()) {
+        let message =
+            format!("the API server sent an object of kind {} among those of {}", claimed.kind, kind.as_str());
+        return (key.clone(), Content { change: refused(key, "WrongKind", message), kept: Arc::default() });
+    }
     object.metadata.managed_fields = None;
     if let Value::Object(fields) = &mut object.data {
         fields.remove("status");

@@ -103,3 +103,78 @@ fn what_is_fetched_is_fetched_again_only_when_it_differs() {
     let (batch, _) = collector.batch().expect("news");
     assert!(matches!(batch.changes.as_slice(), [Change::Set { .. } | Change::Refused { .. }]), "{batch:?}");
 }
+
+#[test]
+fn a_kind_that_can_never_be_listed_keeps_the_rest_waiting_for_a_while_and_not_for_ever() {
+    let broken = || Trouble::Passing("conversion webhook failed".to_owned());
+    let nothing = || Collector::new(resource::sources(&Scope::default()));
+    let mut away = nothing();
+    for kind in Kind::ALL {
+        away.take(Told::Trouble(source(*kind), Trouble::Passing("connection refused".to_owned())));
+    }
+    assert!(away.begin_without().is_empty() && away.batch().is_none(), "nobody knows anything: others may serve");
+    assert!(listed_but(&[Kind::HttpRoute]).begin_without().is_empty(), "a list that takes its time is no trouble");
+
+    for (kind, is_incomplete) in [(Kind::HttpRoute, true), (Kind::Middleware, false)] {
+        let mut collector = listed_but(&[kind]);
+        collector.take(Told::Trouble(source(kind), broken()));
+        assert!(collector.batch().is_none());
+        assert_eq!(collector.begin_without(), [source(kind)]);
+        let (batch, _) = collector.batch().expect("the rest");
+        assert_eq!(batch.incomplete, is_incomplete, "{kind:?}");
+        let input = batch.records.expect("it is told").input;
+        assert!(input.iter().any(|problem| problem.message.contains("conversion webhook failed")), "{input:?}");
+
+        collector.take(Told::Changed(source(Kind::Service), object(Kind::Service, "web", "2")));
+        let (batch, _) = collector.batch().expect("news");
+        assert_eq!(batch.incomplete, is_incomplete, "{kind:?}: whatever else comes");
+        collector.take(Told::Listed(source(kind), Vec::new()));
+        let (batch, _) = collector.batch().expect("it is whole");
+        assert_eq!((batch.incomplete, batch.records.map(|records| records.input.len())), (false, Some(0)), "{kind:?}");
+    }
+}
+
+#[test]
+fn what_may_be_listed_and_not_watched_is_told_until_a_watch_holds() {
+    let mut collector = listed_but(&[]);
+    assert_eq!(problems(&mut collector), Some(0));
+    for attempt in 1..=REFUSED_FOR_GOOD {
+        collector.take(Told::Listed(source(Kind::Service), Vec::new()));
+        collector.take(Told::Trouble(source(Kind::Service), Trouble::Unwatched("cannot watch".to_owned())));
+        assert_eq!(problems(&mut collector), (attempt == REFUSED_FOR_GOOD).then_some(1), "{attempt}");
+    }
+    assert!(collector.is_current());
+    collector.take(Told::Listed(source(Kind::Service), Vec::new()));
+    assert_eq!(problems(&mut collector), None, "a list says nothing of the watch");
+    collector.take(Told::Held(source(Kind::Service)));
+    assert_eq!(problems(&mut collector), Some(0));
+}
+
+#[test]
+fn what_is_not_what_it_claims_to_be_costs_only_itself() {
+    let seen = |object: Value| {
+        Seen::whole(Kind::Ingress, serde_json::from_value(object).expect("metadata is all that is wanted"), &[])
+    };
+    let huge = "x".repeat(1_500_000);
+    let table = [
+        (
+            json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "a", "namespace": "shop"}, "data": {}}),
+            false,
+        ),
+        (json!({"metadata": {"name": "a", "namespace": "shop"}, "spec": {"rules": null, "tls": null}}), true),
+        (json!({"metadata": {"name": "a", "namespace": "shop", "annotations": {"x": huge}}, "spec": {}}), true),
+        (json!({"metadata": {"name": "a", "namespace": "shop"}, "spec": {"rules": 7}}), false),
+        (json!({"metadata": {"name": "a", "namespace": "shop"}, "spec": "x", "status": 7}), false),
+        (
+            json!({"metadata": {"name": "a", "namespace": "shop"}, "spec": {"unheardOf": {"x": [null]}}, "more": 1}),
+            true,
+        ),
+    ];
+    for (object, is_read) in table {
+        let text = object.to_string();
+        let seen = seen(object);
+        let (key, change) = (seen.key, seen.content.expect("whole").change);
+        assert_eq!((key.kind, &*key.name), (Kind::Ingress, "a"));
+        assert_eq!(matches!(change, Change::Set { .. }), is_read, "{}: {change:?}", text.get(..200).unwrap_or(&text));
+    }
+}

@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::super::{follow::chain, lease::Term};
+use super::super::{follow::said, lease::Term};
 use crate::kubernetes::takeover::{
     adoption::Adopted,
     slice::{self, MANAGED_BY, MANAGED_BY_LABEL, Member, SERVICE_LABEL},
@@ -84,7 +84,7 @@ impl Leading {
                     self.write(&serving).await;
                 }
                 Err(error) => tracing::warn!(
-                    error = chain(&error),
+                    error = said(&error),
                     "which nodes stay is not known; the adopted Service leads to all"
                 ),
             }
@@ -134,7 +134,7 @@ impl Leading {
                 tracing::warn!(
                     namespace = adopted.namespace,
                     service = adopted.name,
-                    error = chain(&error),
+                    error = said(&error),
                     "the EndpointSlice that leads an adopted Service here cannot be written"
                 );
             }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{Api, Client, Error as ClientError, api::ListParams};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::super::follow::chain;
+use super::super::follow::said;
 use crate::kubernetes::takeover::{Product, adoption::NotAdopted};
 
 /// Between two looks while the API server does not answer.
@@ -52,7 +52,7 @@ enum Refusal {
 fn refusal(error: &ClientError) -> Refusal {
     match error {
         ClientError::Api(status) if matches!(status.code, 401 | 403) => Refusal::Forbidden(status.message.clone()),
-        other => Refusal::Passing(chain(other)),
+        other => Refusal::Passing(said(other)),
     }
 }
 

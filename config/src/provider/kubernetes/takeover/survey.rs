@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{
-    super::{ClusterError, client, follow::chain},
+    super::{ClusterError, client, follow::said},
     seek::{self, Found},
 };
 use crate::kubernetes::{
@@ -90,7 +90,7 @@ impl Looking {
         match listed {
             Ok(list) => list.items,
             Err(error) => {
-                self.unread.push(format!("{}: {}", K::plural(&()), chain(&error)));
+                self.unread.push(format!("{}: {}", K::plural(&()), said(&error)));
                 Vec::new()
             }
         }
@@ -164,7 +164,7 @@ impl Looking {
             Ok(list) => list.items,
             Err(kube::Error::Api(status)) if status.code == 404 => Vec::new(),
             Err(error) => {
-                self.unread.push(format!("{}: {}", resource.plural, chain(&error)));
+                self.unread.push(format!("{}: {}", resource.plural, said(&error)));
                 Vec::new()
             }
         }
@@ -202,7 +202,7 @@ impl Looking {
                 list.items.len() as u64 + more
             }
             Err(error) => {
-                self.unread.push(format!("{}: {}", resource.plural, chain(&error)));
+                self.unread.push(format!("{}: {}", resource.plural, said(&error)));
                 0
             }
         }

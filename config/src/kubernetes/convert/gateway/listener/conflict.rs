@@ -3,19 +3,31 @@
 use super::Listener;
 use crate::{kubernetes::convert::gateway::reason, model::host::HostPattern, report::Finding, snapshot::Transport};
 
-/// Listeners of one name are refused all together: a route that names one could mean another.
-pub(super) fn refuse_duplicate_names(all: &mut [Listener<'_>], findings: &mut Vec<Finding>) {
+/// Listeners of one name are refused all together: a route that names one could mean another. One whose name is none
+/// (`SectionName` of the API) could not be named, nor spoken of in a status.
+pub(super) fn refuse_names(all: &mut [Listener<'_>], findings: &mut Vec<Finding>) {
     let names: Vec<_> = all.iter().map(|listener| listener.spec.name.clone()).collect();
     for listener in all {
-        if names.iter().filter(|name| **name == listener.spec.name).count() > 1 {
-            listener.accepted = false;
-            findings.push(Finding::refused(
-                format!("{}.name", listener.field()),
-                reason::UNSUPPORTED_VALUE,
-                format!("another listener is named {} too", listener.spec.name),
-            ));
-        }
+        let name = &listener.spec.name;
+        let problem = if names.iter().filter(|other| *other == name).count() > 1 {
+            format!("another listener is named {name} too")
+        } else if !is_section_name(name) {
+            format!("{name:?} is no name: lower-case letters, digits, - and . are, 253 at most")
+        } else {
+            continue;
+        };
+        listener.accepted = false;
+        findings.push(Finding::refused(format!("{}.name", listener.field()), reason::UNSUPPORTED_VALUE, problem));
     }
+}
+
+/// RFC 1123 subdomain, as the API has it.
+fn is_section_name(name: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(is_inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// Listeners that cannot be told apart are refused all together: none of them may win.

@@ -109,7 +109,7 @@ impl<'a> Listeners<'a> {
             .enumerate()
             .map(|(index, spec)| field::read(index, spec, &mut findings))
             .collect();
-        conflict::refuse_duplicate_names(&mut all, &mut findings);
+        conflict::refuse_names(&mut all, &mut findings);
         conflict::refuse_conflicts(&mut all, &mut findings);
         not_carried::refuse_client_validation(&gateway.body, &mut all, &mut findings);
         conflict::isolate(&mut all);

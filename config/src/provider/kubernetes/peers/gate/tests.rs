@@ -81,7 +81,12 @@ impl World {
 
     fn change(&mut self, uid: &str, generation: u32) {
         self.store.insert(object(uid, generation));
-        let news = InForce { store: self.store.clone(), report: Arc::default(), touched: BTreeSet::from([key()]) };
+        let news = InForce {
+            store: self.store.clone(),
+            report: Arc::default(),
+            touched: BTreeSet::from([key()]),
+            tells: Vec::new(),
+        };
         self.gate.in_force(&news, self.now);
         self.look();
     }

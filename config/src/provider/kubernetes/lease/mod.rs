@@ -4,6 +4,8 @@
 //! that clocks of nodes need not agree. The holder stops before others may take over: it holds for [`HOLD`] from
 //! the beginning of its last renewal, others wait [`EXPIRY`] after the last renewal that they saw.
 
+mod rivals;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -14,7 +16,12 @@ use k8s_openapi::{
 use kube::{Api, Client, api::PostParams, core::ObjectMeta};
 use tokio::{sync::watch, time::Instant};
 
-use super::peers::{ADDRESS, Advertised};
+pub(super) use self::rivals::Found;
+use self::rivals::{CONTROLLERS, Rivals};
+use super::{
+    Counts,
+    peers::{ADDRESS, Advertised},
+};
 
 /// After that long without a renewal others take over.
 const EXPIRY: Duration = Duration::from_secs(15);
@@ -22,6 +29,10 @@ const EXPIRY: Duration = Duration::from_secs(15);
 const HOLD: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(2);
+/// So many looks go by until others are looked for.
+const LOOKS: u32 = 5;
+/// By which Leases of installations are found.
+const LABEL: (&str, &str) = ("app.kubernetes.io/name", "postern");
 /// A look that takes longer has failed.
 const ANSWER: Duration = Duration::from_secs(5);
 /// Giving it back may take so long.
@@ -53,6 +64,18 @@ pub(super) struct Candidate {
     advertised: Advertised,
     term: watch::Sender<Option<Term>>,
     seen: Option<Sighting>,
+    rivals: Rivals,
+    office: Office,
+    counts: Arc<Counts>,
+}
+
+/// Whether we may write, and who else might.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Office {
+    /// That the Lease is ours, while no older installation writes.
+    pub(super) terms: watch::Sender<Option<Term>>,
+    /// Other installations.
+    pub(super) found: watch::Sender<Found>,
 }
 
 /// What the Lease said, and since when.
@@ -74,15 +97,17 @@ impl Candidate {
     /// For the Lease `name` in `namespace`; `identity` is unlike that of any other candidate. `term` says while it is
     /// ours, and the Lease where others reach us then.
     pub(super) fn new(
-        client: Client,
-        namespace: &str,
-        name: &str,
+        (client, namespace, name): (Client, &str, &str),
         identity: Arc<str>,
         advertised: Advertised,
         term: watch::Sender<Option<Term>>,
+        office: Office,
+        controllers: Arc<[Arc<str>]>,
+        counts: Arc<Counts>,
     ) -> Self {
-        let api = Api::namespaced(client, namespace);
-        Self { api, name: name.to_owned(), identity, advertised, term, seen: None }
+        let api = Api::namespaced(client.clone(), namespace);
+        let rivals = Rivals::new(client, namespace, name, controllers);
+        Self { api, name: name.to_owned(), identity, advertised, term, seen: None, rivals, office, counts }
     }
 
     /// Tries to get the Lease, and keeps it, until `stopped` resolves; then gives it back.
@@ -91,6 +116,7 @@ impl Candidate {
             () = self.keep() => {}
             () = stopped => {}
         }
+        self.office.terms.send_replace(None);
         if self.term.send_replace(None).is_some() {
             // Others take over after the expiry if this fails.
             let _in_time = tokio::time::timeout(RELEASE, self.release()).await;
@@ -98,7 +124,7 @@ impl Candidate {
     }
 
     async fn keep(&mut self) {
-        loop {
+        for look in 0_u32.. {
             let began = Instant::now();
             match tokio::time::timeout(ANSWER, self.look(began)).await {
                 Ok(Ok(true)) => self.holding(began),
@@ -109,8 +135,27 @@ impl Candidate {
                 }
                 Err(_) => self.expire(began),
             }
+            if look % LOOKS == 0 {
+                self.look_for_others().await;
+            }
             tokio::time::sleep(LOOK.mul_f64(0.8 + 0.4 * rand::random::<f64>())).await;
         }
+    }
+
+    /// Looks for other installations, and tells of them.
+    async fn look_for_others(&mut self) {
+        let Ok(Some(found)) = tokio::time::timeout(ANSWER, self.rivals.look()).await else { return };
+        self.counts.others(found.others.len());
+        if let Some(elder) = &found.elder
+            && self.office.terms.send_replace(None).is_some()
+        {
+            tracing::warn!(
+                lease = self.name,
+                elder = &**elder,
+                "this Postern writes status no more, since an older one does"
+            );
+        }
+        self.office.found.send_if_modified(|before| std::mem::replace(before, found.clone()) != found);
     }
 
     /// Looks at the Lease and renews it or takes it, where it may. Says whether it is ours.
@@ -145,14 +190,21 @@ impl Candidate {
     }
 
     fn holding(&self, began: Instant) {
-        let before = self.term.send_replace(Some(Term::until(began + HOLD)));
-        if before.is_none() {
+        let term = Some(Term::until(began + HOLD));
+        self.term.send_replace(term);
+        self.counts.lease(true);
+        if self.office.found.borrow().elder.is_some() {
+            return;
+        }
+        if self.office.terms.send_replace(term).is_none() {
             tracing::info!(lease = self.name, "this Postern writes status from now on");
         }
     }
 
     fn lost(&self, why: &str) {
-        if self.term.send_replace(None).is_some() {
+        self.counts.lease(false);
+        self.term.send_replace(None);
+        if self.office.terms.send_replace(None).is_some() {
             tracing::warn!(lease = self.name, why, "this Postern writes status no more");
         }
     }
@@ -171,6 +223,8 @@ impl Candidate {
             Some(address) => drop(annotations.insert(ADDRESS.to_owned(), address.to_string())),
             None => drop(annotations.remove(ADDRESS)),
         }
+        annotations.insert(CONTROLLERS.to_owned(), self.rivals.controllers());
+        metadata.labels.get_or_insert_default().insert(LABEL.0.to_owned(), LABEL.1.to_owned());
         ObjectMeta { name: Some(self.name.clone()), managed_fields: None, ..metadata }
     }
 
@@ -244,5 +298,16 @@ mod tests {
         let term = Term { until: Instant::now() + HOLD };
         assert!(term.holds(Instant::now()));
         assert!(!term.holds(Instant::now() + HOLD));
+    }
+
+    #[test]
+    fn clocks_of_others_do_not_matter() {
+        let since = Instant::now();
+        for renewed in ["1999-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
+            let mut seen = sighting("other", since);
+            seen.spec.renew_time = Some(MicroTime(renewed.parse().expect("a time")));
+            assert_eq!(choose(&seen, "me", since + Duration::from_secs(14)), Move::Wait, "{renewed}");
+            assert_eq!(choose(&seen, "me", since + Duration::from_secs(16)), Move::TakeOver, "{renewed}");
+        }
     }
 }
