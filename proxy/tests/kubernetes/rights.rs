@@ -14,7 +14,7 @@ use super::{
 const NAMESPACE: &str = "postern-system";
 const ACCOUNT: &str = "system:serviceaccount:postern-system:postern";
 /// Beside the reading of every kind: verb, group/resource/subresource or group/resource, namespace, name.
-const NEEDED: [(&str, &str, &str, &str); 13] = [
+const NEEDED: [(&str, &str, &str, &str); 15] = [
     ("update", "networking.k8s.io/ingresses/status", "shop", ""),
     ("update", "gateway.networking.k8s.io/gatewayclasses/status", "", ""),
     ("update", "gateway.networking.k8s.io/gateways/status", "shop", ""),
@@ -28,6 +28,8 @@ const NEEDED: [(&str, &str, &str, &str); 13] = [
     ("create", "/secrets", NAMESPACE, ""),
     ("update", "/secrets", NAMESPACE, "postern-peer-key"),
     ("list", "/pods", "", ""),
+    ("list", "coordination.k8s.io/leases", "", ""),
+    ("get", "apiextensions.k8s.io/customresourcedefinitions", "", "gatewayclasses.gateway.networking.k8s.io"),
 ];
 /// What whoever gets hold of the service account would want.
 const FORBIDDEN: [(&str, &str, &str, &str); 32] = [

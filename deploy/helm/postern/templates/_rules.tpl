@@ -43,6 +43,19 @@ these rights and no more, and asks for each kind.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
+# Whether a kind that the API server does not find is really not installed, and of which release Gateway API is.
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames:
+    - gatewayclasses.gateway.networking.k8s.io
+    - gateways.gateway.networking.k8s.io
+    - httproutes.gateway.networking.k8s.io
+    - grpcroutes.gateway.networking.k8s.io
+    - tlsroutes.gateway.networking.k8s.io
+    - backendtlspolicies.gateway.networking.k8s.io
+    - referencegrants.gateway.networking.k8s.io
+    - middlewares.traefik.io
+  verbs: [get]
 {{- end }}
 
 {{- define "postern.writeNamespaced" -}}
@@ -64,6 +77,10 @@ these rights and no more, and asks for each kind.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gatewayclasses/status]
   verbs: [update, patch]
+# Whether another Postern speaks for the same classes: two would quarrel over status. Its namespace is not known.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list]
 {{- end }}
 
 {{- define "postern.readOwn" -}}
