@@ -1,6 +1,6 @@
 //! Connections to the API server: from the pod's service account, or from KUBECONFIG.
 //!
-//! A server that vanishes without a word (a partition, a node that lost its power) is noticed within [`NOTICED`]: HTTP/2
+//! A server that vanishes without a word (a partition, a node that lost its power) is noticed within 30 s: HTTP/2
 //! pings find out whether anybody answers, even where something between us keeps the connection alive; TCP's own probes
 //! do the same where HTTP/2 is not spoken; and a watch that brings nothing, not even the bookmark of every minute, is
 //! given up.
