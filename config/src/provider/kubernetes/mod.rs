@@ -22,6 +22,7 @@ pub mod examine;
 mod fetch;
 mod follow;
 mod lease;
+mod mirror;
 pub mod peers;
 mod resource;
 mod status;
@@ -308,7 +309,7 @@ fn leading(
 }
 
 impl Scope {
-    /// Whoever observes writes nothing. Without a word of the operator, clients reach us where the adopted Service is.
+    /// Whoever observes writes nothing.
     fn limit_to(&mut self, takeover: &Takeover) {
         if takeover.decision.observes() {
             (self.control, self.writing) = (false, None);

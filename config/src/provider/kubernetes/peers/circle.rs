@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::StreamExt as _;
 use k8s_openapi::{
     ByteString,
     api::{
@@ -18,22 +17,18 @@ use k8s_openapi::{
         discovery::v1::{Endpoint, EndpointSlice},
     },
 };
-use kube::{
-    Api, Client, Resource, ResourceExt as _,
-    api::PostParams,
-    core::ObjectMeta,
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{Config, Event},
-    },
-};
+use kube::{Api, Client, Resource, api::PostParams, core::ObjectMeta, runtime::watcher::Config};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::gate::{Member, Members};
 use crate::{
     model::cluster_key::{ClusterKey, ClusterKeys, KeyError},
-    provider::kubernetes::{follow::chain, lease::Term},
+    provider::kubernetes::{
+        follow::chain,
+        lease::Term,
+        mirror::{mirror, one, tell},
+    },
 };
 
 /// On the Lease: where its holder listens.
@@ -73,7 +68,7 @@ pub enum Keys {
 /// Follows the one object `name`; `show` is told of every change, and of its absence.
 pub(crate) async fn follow_lease(client: Client, namespace: &str, name: &str, shown: watch::Sender<Option<Holder>>) {
     follow(Api::<Lease>::namespaced(client, namespace), one(name), "leases", |leases| {
-        put(&shown, leases.values().next().and_then(holder));
+        tell(&shown, leases.values().next().and_then(holder));
     })
     .await;
 }
@@ -81,7 +76,7 @@ pub(crate) async fn follow_lease(client: Client, namespace: &str, name: &str, sh
 /// Follows the Secret with the key.
 pub(crate) async fn follow_keys(client: Client, namespace: &str, shown: watch::Sender<Keys>) {
     follow(Api::<Secret>::namespaced(client, namespace), one(KEY), "secrets", |secrets| {
-        put(&shown, secrets.values().next().map_or(Keys::Absent, keys));
+        tell(&shown, secrets.values().next().map_or(Keys::Absent, keys));
     })
     .await;
 }
@@ -90,7 +85,7 @@ pub(crate) async fn follow_keys(client: Client, namespace: &str, shown: watch::S
 pub(crate) async fn follow_members(client: Client, namespace: &str, service: &str, shown: watch::Sender<Members>) {
     let config = Config::default().labels(&format!("kubernetes.io/service-name={service}"));
     follow(Api::<EndpointSlice>::namespaced(client, namespace), config, "endpointslices", |slices| {
-        put(&shown, Members::Known(members(slices.values())));
+        tell(&shown, Members::Known(members(slices.values())));
     })
     .await;
 }
@@ -175,54 +170,30 @@ pub(crate) fn source_towards(host: Option<&str>) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-fn one(name: &str) -> Config {
-    Config::default().fields(&format!("metadata.name={name}"))
-}
-
-fn put<T: PartialEq>(shown: &watch::Sender<T>, value: T) {
-    shown.send_if_modified(|before| {
-        let differs = *before != value;
-        *before = value;
-        differs
-    });
-}
-
-/// Watches for ever, and shows everything that is there at each change.
+/// Mirrors what peers are known by, and says once what keeps it from that.
 async fn follow<K>(api: Api<K>, config: Config, resource: &str, mut show: impl FnMut(&BTreeMap<String, K>))
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let mut events = std::pin::pin!(kube::runtime::watcher(api, config).default_backoff());
-    let (mut objects, mut listed, mut trouble) = (BTreeMap::new(), BTreeMap::new(), String::new());
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => {
-                listed.clear();
-                continue;
-            }
-            Ok(Event::InitApply(object)) => {
-                listed.insert(object.name_any(), object);
-                continue;
-            }
-            Ok(Event::InitDone) => objects = std::mem::take(&mut listed),
-            Ok(Event::Apply(object)) => drop(objects.insert(object.name_any(), object)),
-            Ok(Event::Delete(object)) => drop(objects.remove(&object.name_any())),
-            Err(error) => {
-                let said = chain(&error);
-                if trouble != said {
-                    tracing::warn!(
-                        resource,
-                        error = said,
-                        "peers cannot be followed; it needs get, list and watch in Postern's own namespace"
-                    );
-                    trouble = said;
-                }
-                continue;
+    let mut trouble = String::new();
+    mirror(api, config, |mirrored| match mirrored {
+        Ok(objects) => {
+            trouble.clear();
+            show(objects);
+        }
+        Err(error) => {
+            let said = chain(error);
+            if trouble != said {
+                tracing::warn!(
+                    resource,
+                    error = said,
+                    "peers cannot be followed; it needs get, list and watch in Postern's own namespace"
+                );
+                trouble = said;
             }
         }
-        trouble.clear();
-        show(&objects);
-    }
+    })
+    .await;
 }
 
 fn holder(lease: &Lease) -> Option<Holder> {

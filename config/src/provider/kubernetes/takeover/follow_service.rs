@@ -1,17 +1,16 @@
 //! Follows the adopted Service: where clients reach it, and its ports.
 
-use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
-use kube::{
-    Api, Client,
-    runtime::{
-        WatchStreamExt as _, watcher,
-        watcher::{Config, Event},
-    },
-};
+use kube::{Api, Client};
 use tokio::sync::watch;
 
-use super::{super::Scope, Start, Takeover, seek};
+use super::{
+    super::{
+        Scope,
+        mirror::{mirror, one, tell},
+    },
+    Start, Takeover, seek,
+};
 use crate::kubernetes::{
     convert::EntryPoint,
     status::Address,
@@ -71,44 +70,29 @@ impl Adoption {
         let known = self.reached.borrow().clone();
         if !self.is_set && (addresses.is_some() || known.is_none()) {
             let addresses = Some(addresses.unwrap_or_default());
-            self.reached.send_if_modified(|told| std::mem::replace(told, addresses.clone()) != addresses);
+            tell(&self.reached, addresses);
         }
-        self.service.send_if_modified(|told| std::mem::replace(told, adopted.clone()) != adopted);
+        tell(&self.service, adopted);
     }
 
     async fn watch(&self, client: Client, namespace: &str, name: &str, entry_points: &[EntryPoint]) {
-        let config = Config::default().fields(&format!("metadata.name={name}"));
-        let api = Api::<Service>::namespaced(client, namespace);
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-        let mut listed = None;
-        while let Some(event) = events.next().await {
-            let there = match event {
-                Ok(Event::Init) => {
-                    listed = None;
-                    continue;
-                }
-                Ok(Event::InitApply(service)) => {
-                    listed = Some(service);
-                    continue;
-                }
-                Ok(Event::InitDone) => listed.take(),
-                Ok(Event::Apply(service)) => Some(service),
-                Ok(Event::Delete(_)) => None,
-                Err(error) => {
-                    tracing::debug!(%error, namespace, name, "the adopted Service cannot be followed");
-                    continue;
-                }
-            };
-            if there.is_none() {
-                tracing::warn!(
-                    namespace,
-                    name,
-                    "the adopted Service has gone: status goes on showing its addresses until the next start; set kubernetes.addresses"
-                );
-            }
-            self.tell(there.map(|service| adoption::adopt(&service, entry_points)));
-        }
+        mirror(Api::<Service>::namespaced(client, namespace), one(name), |services| match services {
+            Ok(services) => self.show(services.get(name), (namespace, name), entry_points),
+            Err(error) => tracing::debug!(%error, namespace, name, "the adopted Service cannot be followed"),
+        })
+        .await;
         std::future::pending().await
+    }
+
+    fn show(&self, there: Option<&Service>, (namespace, name): (&str, &str), entry_points: &[EntryPoint]) {
+        if there.is_none() {
+            tracing::warn!(
+                namespace,
+                name,
+                "the adopted Service has gone: status goes on showing its addresses until the next start; set kubernetes.addresses"
+            );
+        }
+        self.tell(there.map(|service| adoption::adopt(service, entry_points)));
     }
 }
 

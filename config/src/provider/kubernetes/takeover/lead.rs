@@ -10,15 +10,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, future::join_all};
+use futures_util::future::join_all;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{
     Api, Client, Error as ClientError, ResourceExt as _,
     api::{DeleteParams, ListParams, PostParams},
-    runtime::{
-        WatchStreamExt as _, watcher,
-        watcher::{Config, Event},
-    },
+    runtime::watcher::Config,
 };
 use tokio::{
     net::TcpStream,
@@ -26,7 +23,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::super::{follow::said, lease::Term};
+use super::super::{
+    follow::said,
+    lease::Term,
+    mirror::{mirror, tell},
+};
 use crate::kubernetes::takeover::{
     adoption::Adopted,
     slice::{self, MANAGED_BY, MANAGED_BY_LABEL, Member, SERVICE_LABEL},
@@ -174,35 +175,12 @@ pub(in super::super) fn is_ours(slice: &EndpointSlice) -> bool {
 }
 
 /// Tells who is listed, whenever that changes.
-async fn follow(client: Client, (namespace, service): (String, String), tell: watch::Sender<Option<BTreeSet<Member>>>) {
+async fn follow(client: Client, (namespace, service): (String, String), told: watch::Sender<Option<BTreeSet<Member>>>) {
     let config = Config::default().labels(&format!("{SERVICE_LABEL}={service}"));
     let api = Api::<EndpointSlice>::namespaced(client, &namespace);
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-    let mut slices: BTreeMap<String, EndpointSlice> = BTreeMap::new();
-    let mut fresh = BTreeMap::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => {
-                fresh.clear();
-                continue;
-            }
-            Ok(Event::InitApply(slice)) => {
-                fresh.insert(slice.name_any(), slice);
-                continue;
-            }
-            Ok(Event::InitDone) => slices = std::mem::take(&mut fresh),
-            Ok(Event::Apply(slice)) => drop(slices.insert(slice.name_any(), slice)),
-            Ok(Event::Delete(slice)) => drop(slices.remove(&slice.name_any())),
-            Err(error) => {
-                tracing::debug!(%error, namespace, service, "the nodes that run Postern cannot be followed");
-                continue;
-            }
-        }
-        let members = slice::members(slices.values());
-        tell.send_if_modified(|told| {
-            let changed = told.as_ref() != Some(&members);
-            *told = Some(members);
-            changed
-        });
-    }
+    mirror(api, config, |slices| match slices {
+        Ok(slices) => tell(&told, Some(slice::members(slices.values()))),
+        Err(error) => tracing::debug!(%error, namespace, service, "the nodes that run Postern cannot be followed"),
+    })
+    .await;
 }
