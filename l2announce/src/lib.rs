@@ -1,2 +1,8 @@
 //! Attracting: which node answers for a virtual address (ARP, NDP; later BGP). Knows addresses and links, nothing of
-//! HTTP or of cluster objects. Empty until addresses are announced; what it will hold is in docs/ARCHITECTURE.md.
+//! HTTP or of cluster objects.
+
+pub mod announcement;
+pub mod moment;
+
+pub use announcement::{Announcement, Announcements, Candidate, Interfaces, NodeName, Purpose};
+pub use moment::Moment;
