@@ -32,6 +32,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Remove what Postern leaves behind
     Cleanup(Cleanup),
+    /// Print or install the CRDs that Postern brings along
+    Crds(Crds),
     /// Ask the Postern beside this one how it is: exit code 0 for well, and 1
     Probe(Probe),
 }
@@ -134,6 +136,42 @@ pub struct Cleanup {
     /// Settings that say where objects are kept
     #[arg(long, env = "POSTERN_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+/// `postern crds`.
+#[derive(Debug, Args)]
+pub struct Crds {
+    /// What to do with them
+    #[command(subcommand)]
+    pub command: CrdsCommand,
+}
+
+/// What to do with CRDs.
+#[derive(Debug, Subcommand)]
+pub enum CrdsCommand {
+    /// Install those that the cluster lacks; what others have installed is never touched
+    Install(CrdsInstall),
+    /// Print them as YAML
+    Print(CrdsPrint),
+}
+
+/// `postern crds install`.
+#[derive(Debug, Args)]
+pub struct CrdsInstall {
+    /// gateway-api, traefik, metallb; by default all
+    #[arg(value_name = "SET")]
+    pub sets: Vec<String>,
+    /// Only say what would be done
+    #[arg(long, env = "POSTERN_DRY_RUN")]
+    pub dry_run: bool,
+}
+
+/// `postern crds print`.
+#[derive(Debug, Args)]
+pub struct CrdsPrint {
+    /// gateway-api, traefik, metallb; by default all
+    #[arg(value_name = "SET")]
+    pub sets: Vec<String>,
 }
 
 /// `postern check`.

@@ -5,6 +5,7 @@
 mod bench;
 mod child;
 mod conformance;
+mod crds;
 mod dist;
 mod e2e;
 mod fuzz;
@@ -25,7 +26,7 @@ usage: cargo xtask test [STEP...]       every check that CI runs, fast ones firs
        cargo xtask dist                 build the binary that is shipped, and print its path
        cargo xtask image [--arch amd64|arm64|all] [--profile dev|release|dist] [--name NAME:TAG]... --out FILE
                                         the container image, as a tar that `ctr images import` takes
-       cargo xtask manifests            make the plain manifests of deploy/ anew from the Helm chart
+       cargo xtask manifests            make the plain manifests and CRDs of deploy/ anew
        cargo xtask fuzz SECONDS [TARGET...]
                                         fuzz each target that long
        cargo xtask conformance [--all] [FLAG...]

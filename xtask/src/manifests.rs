@@ -1,9 +1,10 @@
-//! `cargo xtask manifests`: the plain manifests of deploy/manifests, which are what the chart says with its defaults.
+//! `cargo xtask manifests`: the plain manifests of deploy/manifests, which are what the chart says with its defaults, and the
+//! CRDs of deploy/crds.
 
 use std::path::{Path, PathBuf};
 
 use crate::{
-    tools,
+    crds, tools,
     workspace::{output, program, root},
 };
 
@@ -29,11 +30,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
-/// An error unless the files are what the chart says now.
+/// An error unless the files are what they would be made now.
 pub(crate) fn are_current(helm: &Path) -> Result<(), String> {
     for (file, text) in made(helm)? {
         if std::fs::read_to_string(&file).unwrap_or_default() != text {
-            return Err(format!("{} is not what the chart says: run `cargo xtask manifests`", file.display()));
+            return Err(format!("{} is not current: run `cargo xtask manifests`", file.display()));
         }
     }
     Ok(())
@@ -57,7 +58,7 @@ pub(crate) fn rendered(helm: &Path, values: &[&str]) -> Result<String, String> {
 
 fn made(helm: &Path) -> Result<Vec<(PathBuf, String)>, String> {
     let folder = root().join("deploy/manifests");
-    FILES
+    let of_chart = FILES
         .iter()
         .map(|(name, values)| {
             let all = without_helm(&rendered(helm, values)?);
@@ -67,7 +68,8 @@ fn made(helm: &Path) -> Result<Vec<(PathBuf, String)>, String> {
             let namespace = if values.is_empty() { namespace() } else { String::new() };
             Ok((folder.join(name), format!("{HEAD}{namespace}---\n{}", wanted.join("---\n"))))
         })
-        .collect()
+        .collect::<Result<Vec<_>, String>>()?;
+    Ok(of_chart.into_iter().chain(crds::made()?).collect())
 }
 
 /// Nobody but Helm is to take these objects for its own.

@@ -143,6 +143,13 @@ pub(crate) fn traefik_crds() -> Result<PathBuf, String> {
     Ok(crds()?.join(format!("{module}@{version}")).join("docs/content/reference/dynamic-configuration"))
 }
 
+/// The folder with `files` of a Go module, which hold definitions that are shipped.
+pub(crate) fn definitions(module: &str, version: &str, files: &[&str]) -> Result<PathBuf, String> {
+    let folder = peers().join("definitions");
+    unpack(&folder, module, version, files)?;
+    Ok(folder.join(format!("{module}@{version}")))
+}
+
 /// Folders with the CustomResourceDefinitions of operators that read what deploy/ holds, from Go modules.
 pub(crate) fn operator_crds() -> Result<Vec<PathBuf>, String> {
     // Apart from those of kinds that Postern knows, which tests read every one of.

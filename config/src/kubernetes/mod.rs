@@ -7,6 +7,7 @@
 //! stands in for the products that were there before.
 
 pub mod convert;
+pub mod definition;
 pub mod doctor;
 pub mod document;
 pub mod event;

@@ -7,6 +7,7 @@
 
 pub mod check;
 mod cleanup;
+mod crds;
 mod demo;
 mod doctor;
 mod explain;
@@ -46,6 +47,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         },
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Cleanup(cleanup) => cleanup::run(&cleanup),
+        Command::Crds(crds) => crds::run(&crds.command),
         Command::Probe(probe) => probe::run(&probe),
     };
     ExitCode::from(code)

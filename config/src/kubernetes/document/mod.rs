@@ -26,6 +26,11 @@ pub use split::{Chunk, MAX_FILE_BYTES, split};
 use super::{object::Object, store::Change, store::Key};
 use crate::report::{Finding, InputProblem, Origin, SkippedObject};
 
+/// The documents of text that is known to be good, whatever they are; others are left out.
+pub(super) fn values(text: &[u8]) -> Vec<serde_json::Value> {
+    split(text).into_iter().filter_map(|chunk| text::parse(chunk.bytes).ok().flatten()).collect()
+}
+
 /// What was found in a document. `line` counts from the document's first line, which is 0.
 #[derive(Clone, Debug)]
 pub enum Entry {

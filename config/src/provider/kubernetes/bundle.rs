@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kube::{
-    Api, Client,
-    api::{ApiResource, DynamicObject, GroupVersionKind},
-};
+use kube::Client;
 use tokio::sync::mpsc;
 
-use super::{collect::Told, resource::preferred};
+use super::{
+    collect::Told,
+    definitions::{definitions, name_of},
+};
 use crate::kubernetes::object::Kind;
 
 const ANNOTATION: &str = "gateway.networking.k8s.io/bundle-version";
@@ -17,10 +17,7 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// Tells of it whenever it differs, until nobody listens. Where we may not see definitions, it is not known.
 pub(super) async fn follow(client: Client, tell: mpsc::Sender<Told>) {
-    let definitions = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    let definitions: Api<DynamicObject> = Api::all_with(client, &ApiResource::from_gvk(&definitions));
-    let resource = preferred(Kind::GatewayClass);
-    let name = format!("{}.{}", resource.plural, resource.group);
+    let (definitions, name) = (definitions(client), name_of(Kind::GatewayClass));
     let mut before = None;
     loop {
         // An error says nothing of the definitions: what was known holds.

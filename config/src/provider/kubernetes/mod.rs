@@ -17,6 +17,7 @@ pub mod cleanup;
 mod client;
 mod collect;
 mod counts;
+pub mod definitions;
 mod events;
 pub mod examine;
 mod fetch;

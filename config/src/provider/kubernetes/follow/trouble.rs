@@ -1,13 +1,12 @@
 //! What an error of a list or a watch means.
 
-use kube::{
-    Api, Client, Error as ClientError,
-    api::{ApiResource, DynamicObject, GroupVersionKind},
-    runtime::watcher,
-};
+use kube::{Client, Error as ClientError, runtime::watcher};
 use serde_json::Value;
 
-use super::super::resource::{Source, preferred};
+use super::super::{
+    definitions::{definitions, name_of},
+    resource::Source,
+};
 
 /// Why following stands still.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,10 +76,7 @@ enum Presence {
 
 /// Asks for the definition of the kind, or, where we may not see that, for what the API server serves.
 async fn presence(client: &Client, source: &Source) -> Presence {
-    let resource = preferred(source.kind);
-    let definitions = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
-    let definitions: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&definitions));
-    match definitions.get_opt(&format!("{}.{}", resource.plural, resource.group)).await {
+    match definitions(client.clone()).get_opt(&name_of(source.kind)).await {
         Ok(Some(definition)) if serves(&definition.data, source) => Presence::Present,
         Ok(_) => Presence::Absent,
         Err(ClientError::Api(status)) if matches!(status.code, 401 | 403) => served(client, source).await,
