@@ -2,6 +2,8 @@
 //! HTTP or of cluster objects.
 
 pub mod announcement;
+pub mod election;
+pub mod heartbeat;
 pub mod moment;
 
 pub use announcement::{Announcement, Announcements, Candidate, Interfaces, NodeName, Purpose};

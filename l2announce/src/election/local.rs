@@ -1,0 +1,65 @@
+//! What election is told of its own node.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use pnet_base::MacAddr;
+
+use crate::heartbeat::{LinkId, Stance};
+
+/// What this node can do at the moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Local {
+    /// Links that are up and carry heartbeats, with the hardware addresses that answers from them have.
+    pub links: BTreeMap<LinkId, MacAddr>,
+    /// On which links each address can be announced, or why on none. One that is not here cannot be.
+    pub addresses: BTreeMap<IpAddr, Result<BTreeSet<LinkId>, Hindrance>>,
+    /// Why what arrives at the addresses is not served here at the moment, if it isn't.
+    pub unserved: Option<Arc<str>>,
+    /// Whether this node takes part.
+    pub stance: Stance,
+    /// Whether the gateway answers on the links; nothing where there is none, or none is asked.
+    pub gateway_answers: Option<bool>,
+}
+
+/// Why this node cannot announce an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Hindrance {
+    /// No interface has the address's subnet.
+    #[error("no interface has a subnet that {0} is in")]
+    Subnet(IpAddr),
+    /// The interface that has it may not be used.
+    #[error("the interface {0} is not one that may announce it")]
+    Interface(Arc<str>),
+    /// The interface that has it is down.
+    #[error("the interface {0} is down")]
+    Down(Arc<str>),
+    /// The process may not.
+    #[error("the capability {0} is missing")]
+    Capability(Arc<str>),
+    /// Nobody has looked yet.
+    #[error("it is not known yet whether an interface can announce it")]
+    Unknown,
+    /// Anything else, in words.
+    #[error("{0}")]
+    Other(Arc<str>),
+}
+
+impl Local {
+    /// On which links `address` can be announced.
+    pub(super) fn reach(&self, address: IpAddr) -> Result<&BTreeSet<LinkId>, Hindrance> {
+        match self.addresses.get(&address) {
+            Some(Ok(links)) if links.is_empty() => Err(Hindrance::Unknown),
+            Some(Ok(links)) => Ok(links),
+            Some(Err(hindrance)) => Err(hindrance.clone()),
+            None => Err(Hindrance::Unknown),
+        }
+    }
+
+    pub(super) fn has_mac(&self, mac: MacAddr) -> bool {
+        self.links.values().any(|own| *own == mac)
+    }
+}
