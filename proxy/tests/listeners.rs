@@ -78,16 +78,20 @@ fn key(port: u16) -> SocketKey {
 impl World {
     /// Makes a plan with plain listeners on `ports` and brings the sockets in line.
     fn plan(&mut self, ports: &[u16]) {
+        self.plan_of(ports.iter().map(|port| key(*port)));
+    }
+
+    fn plan_of(&mut self, keys: impl IntoIterator<Item = SocketKey>) {
         let mut snapshot = Snapshot::default();
-        for port in ports {
+        for key in keys {
             let listener = Listener {
-                key: key(*port),
+                key,
                 name: "web".into(),
                 transport: Transport::Plain,
                 hosts: Default::default(),
                 sni: Default::default(),
             };
-            snapshot.listeners.insert(key(*port), Arc::new(listener));
+            snapshot.listeners.insert(key, Arc::new(listener));
         }
         let generation = self.shared.plan.load().generation + 1;
         let plan = Plan { generation, snapshot: Arc::new(snapshot), ..Plan::default() };
@@ -209,6 +213,29 @@ fn a_port_that_is_taken_is_reported_and_had_once_it_is_free() {
     drop(taken);
     world.plan(&[1]);
     assert_eq!(world.address(1), address);
+}
+
+#[test]
+fn one_address_and_all_others_share_a_port_whichever_is_bound_first() {
+    let all = IpAddr::from([0, 0, 0, 0]);
+    let one = IpAddr::from([127, 0, 0, 2]);
+    for first in [None, Some(one)] {
+        let mut world = world(Settings { bind: vec![all], ..settings() }, 2);
+        let address = |address: SocketKey, world: &World| {
+            let status = world.listeners.status().load_full();
+            assert!(status.problems.is_empty(), "{status:?}");
+            status.bound.iter().find(|(bound, _)| *bound == address).expect("it is bound").1
+        };
+        let first = SocketKey { address: first, port: 1 };
+        world.plan_of([first]);
+        let port = address(first, &world).port();
+        let second = SocketKey { address: first.address.xor(Some(one)), port };
+        world.plan_of([first, second]);
+        address(second, &world);
+        for ip in [one, IpAddr::from([127, 0, 0, 3])] {
+            assert!(ask(&mut connect(SocketAddr::new(ip, port))).is_ok(), "{ip}");
+        }
+    }
 }
 
 #[test]

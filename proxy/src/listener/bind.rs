@@ -57,7 +57,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
 pub(super) enum Company {
     /// Nobody.
     Alone,
-    /// A Postern that is about to leave it.
+    /// A Postern: one that is about to leave it, or ourselves on the same port of all addresses.
     Beside,
 }
 

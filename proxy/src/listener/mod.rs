@@ -189,6 +189,7 @@ where
     }
 
     fn add(&mut self, key: SocketKey, address: SocketAddr, company: Company) -> Result<(), BindProblem> {
+        let company = if self.is_shared(address) { Company::Beside } else { company };
         let bound = bind::bind_group(address, self.common.workers.len(), company)
             .and_then(|sockets| Ok((Group::new(&sockets, false)?, sockets)));
         let (group, sockets) = bound.map_err(|error| BindProblem::new(key, address, &error))?;
@@ -196,6 +197,17 @@ where
         self.start(key, &group, sockets);
         self.groups.insert((key, address), group);
         Ok(())
+    }
+
+    /// Whether a socket of ours is on the same port for all addresses, or this one for all beside it: the kernel gives
+    /// each connection to the one that names its address.
+    fn is_shared(&self, address: SocketAddr) -> bool {
+        let overlaps = |ours: &SocketAddr| {
+            ours.port() == address.port()
+                && ours.is_ipv4() == address.is_ipv4()
+                && (ours.ip().is_unspecified() || address.ip().is_unspecified())
+        };
+        address.port() != 0 && self.groups.values().any(|group| overlaps(&group.address))
     }
 
     /// Gives each worker its share of `sockets`, and those that get none a part in the group's connections.

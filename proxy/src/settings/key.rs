@@ -169,8 +169,8 @@ keys! {
     "takeover.service" ("namespace/name, or none", "none")
         "The LoadBalancer Service whose addresses and ports Postern adopts, where it is not the only one of a product that is owned." =>
         |s, v| { s.cluster.scope.takeover.service = namespaced(v)?; Ok(()) };
-    "bind" ("list of addresses", "0.0.0.0")
-        "Addresses that listeners without an address of their own bind." =>
+    "bind" ("list of addresses", "0.0.0.0, ::")
+        "Addresses that listeners without an address of their own bind; by default without `::` where the host has no IPv6." =>
         |s, v| {
             let addresses = v.addresses()?;
             if addresses.is_empty() {

@@ -312,7 +312,7 @@ impl Default for Settings {
             access_log: access_log::AccessLog::default(),
             metrics: Metrics::default(),
             log: Log::default(),
-            bind: vec![IpAddr::from([0, 0, 0, 0])],
+            bind: every_address(),
             port_map: Vec::new(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),
@@ -322,6 +322,13 @@ impl Default for Settings {
             handover: HandOver::default(),
         }
     }
+}
+
+/// All addresses of the families that the host has: `ipv6.disable=1` leaves one.
+fn every_address() -> Vec<IpAddr> {
+    let has_ipv6 = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).is_ok();
+    let ipv6 = has_ipv6.then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    std::iter::once(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).chain(ipv6).collect()
 }
 
 impl Default for Limits {
