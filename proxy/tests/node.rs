@@ -56,6 +56,11 @@ spec:
 
 /// Runs `test` beside a node that serves `directory`; the node must end by itself.
 fn with_node<T>(directory: &Path, test: impl AsyncFnOnce(Bound) -> T) -> T {
+    with_node_as(directory, |_| {}, test)
+}
+
+/// The same with other settings.
+fn with_node_as<T>(directory: &Path, change: impl FnOnce(&mut Settings), test: impl AsyncFnOnce(Bound) -> T) -> T {
     let mut settings = Settings {
         manifests: Some(directory.to_owned()),
         bind: vec![[127, 0, 0, 1].into()],
@@ -69,6 +74,8 @@ fn with_node<T>(directory: &Path, test: impl AsyncFnOnce(Bound) -> T) -> T {
         ..Settings::default()
     };
     settings.admin.address = Some(([127, 0, 0, 1], 0).into());
+    settings.admin.vip = Some(([127, 0, 0, 2], 0).into());
+    change(&mut settings);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let app = App::build(settings, LevelControl::default()).await.expect("a node");
@@ -136,6 +143,7 @@ fn a_node_serves_follows_its_manifests_and_shows_what_it_does() {
         guards(admin).await;
         counts(admin).await;
         answers_scrapers(bound.metrics.expect("bound")).await;
+        answers_viewers(bound.admin_vip.expect("bound")).await;
 
         let next = directory.path().join("next");
         std::fs::write(&next, manifests(backend, "new.example.com")).expect("written");
@@ -188,6 +196,25 @@ async fn guards(admin: SocketAddr) {
     assert_eq!((status(&head), body(&head)), ("200", ""));
     let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}Connection: close\r\n\r\n", "X: a\r\n".repeat(80));
     assert_eq!(status(&ask(admin, &many).await), "431");
+}
+
+async fn answers_viewers(vip: SocketAddr) {
+    assert_eq!(status(&get(vip, "127.0.0.2", "/api/v1/overview").await), "200");
+    let drain = ask(vip, "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.2\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status(&drain), "405", "{drain}");
+}
+
+#[test]
+fn the_admin_server_answers_at_its_vip_to_those_alone_who_may_ask() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let stranger = |settings: &mut Settings| settings.admin.from = vec!["192.168.0.0/16".parse().expect("a network")];
+    with_node_as(directory.path(), stranger, async |bound| {
+        let mut stream = TcpStream::connect(bound.admin_vip.expect("bound")).await.expect("it listens");
+        let closed = tokio::time::timeout(DEADLINE, stream.read(&mut [0])).await.expect("in time");
+        assert!(!matches!(closed, Ok(1..)), "{closed:?}");
+        let drain = "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        assert_eq!(status(&ask(bound.admin.expect("bound"), drain).await), "202");
+    });
 }
 
 async fn answers_scrapers(metrics: SocketAddr) {

@@ -7,18 +7,32 @@ use std::{
     sync::Arc,
 };
 
+use socket2::{Domain, Protocol, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
 
 /// The side that decides who accepts.
 #[derive(Debug)]
 pub struct Berth {
     /// What the settings say.
     wanted: SocketAddr,
+    kind: Kind,
     socket: Option<Socket>,
     accepting: watch::Sender<Option<Arc<TcpListener>>>,
+}
+
+/// Whose address it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The host's.
+    Host,
+    /// A virtual one, that may come later, and whose port an entry point of ours may have on all addresses.
+    Virtual,
 }
 
 /// The side that accepts, as long as it may.
@@ -27,9 +41,9 @@ pub(super) struct Entrance(watch::Receiver<Option<Arc<TcpListener>>>);
 
 impl Berth {
     /// Nothing is bound yet.
-    pub(super) fn new(wanted: SocketAddr) -> (Self, Entrance) {
+    pub(super) fn new(wanted: SocketAddr, kind: Kind) -> (Self, Entrance) {
         let (accepting, entrance) = watch::channel(None);
-        (Self { wanted, socket: None, accepting }, Entrance(entrance))
+        (Self { wanted, kind, socket: None, accepting }, Entrance(entrance))
     }
 
     /// What the settings say.
@@ -46,7 +60,7 @@ impl Berth {
     pub fn bind(&mut self) -> io::Result<()> {
         match self.socket {
             Some(_) => Ok(()),
-            None => self.accept_on(bind(self.wanted)?),
+            None => self.accept_on(bind(self.wanted, self.kind)?),
         }
     }
 
@@ -104,10 +118,16 @@ impl Entrance {
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::bind(address)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+fn bind(address: SocketAddr, kind: Kind) -> io::Result<Socket> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if kind == Kind::Virtual {
+        socket.set_reuse_port(true)?;
+        if address.is_ipv4() { socket.set_freebind_v4(true) } else { socket.set_freebind_v6(true) }?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 #[cfg(test)]
@@ -116,8 +136,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_of_two_accepts_on_a_socket_that_both_have() {
-        let (mut old, mut old_entrance) = Berth::new(([127, 0, 0, 1], 0).into());
-        let (mut new, mut new_entrance) = Berth::new(([127, 0, 0, 1], 0).into());
+        let (mut old, mut old_entrance) = Berth::new(([127, 0, 0, 1], 0).into(), Kind::Host);
+        let (mut new, mut new_entrance) = Berth::new(([127, 0, 0, 1], 0).into(), Kind::Virtual);
         old.bind().expect("a free port");
         let address = old.address().expect("bound");
         new.accept_on(old.copy().expect("bound")).expect("it listens");

@@ -1,5 +1,6 @@
 //! Where questions come in: an address and a Unix socket, where everything is answered, and an address for those who
-//! collect metrics, where little is. On hosts whose network Postern shares, only the last may be seen from outside.
+//! collect metrics, where little is, and a virtual one for those who look from elsewhere. On hosts whose network Postern
+//! shares, only the last two may be seen from outside, by those that the settings let in.
 
 use std::{
     io,
@@ -17,7 +18,7 @@ use tokio_util::either::Either;
 
 use super::{
     Berth, State,
-    berth::Entrance,
+    berth::{Entrance, Kind},
     server::{self, Audience},
     socket::SocketFile,
 };
@@ -52,7 +53,7 @@ pub enum DoorError {
 pub struct Doors {
     address: Option<Entrance>,
     socket: Option<SocketFile>,
-    scrapers: Option<(Entrance, Arc<[IpNet]>)>,
+    guarded: Vec<Guarded>,
 }
 
 impl Doors {
@@ -61,7 +62,7 @@ impl Doors {
     pub fn open(settings: &Settings) -> Result<(Self, Vec<(Purpose, Berth)>), DoorError> {
         let (mut doors, mut berths) = (Self::default(), Vec::new());
         if let Some(address) = settings.admin.address {
-            let (mut berth, entrance) = Berth::new(address);
+            let (mut berth, entrance) = Berth::new(address, Kind::Host);
             match berth.bind() {
                 Err(source) if source.kind() != io::ErrorKind::AddrInUse || settings.handover.socket.is_none() => {
                     return Err(DoorError::Address { address, source });
@@ -75,12 +76,18 @@ impl Doors {
             let failed = |source| DoorError::Socket { path: path.clone(), source };
             doors.socket = Some(SocketFile::bind(path).map_err(failed)?);
         }
-        if let Some(address) = settings.metrics.address {
-            let (mut berth, entrance) = Berth::new(address);
+        for (address, from, purpose, kind) in [
+            (settings.metrics.address, &settings.metrics.from, Purpose::Metrics, Kind::Host),
+            (settings.admin.vip, &settings.admin.from, Purpose::AdminVip, Kind::Virtual),
+        ] {
+            let Some(address) = address else { continue };
+            let (mut berth, entrance) = Berth::new(address, kind);
             // It is tried again by whoever holds the berth.
             let _taken = berth.bind();
-            berths.push((Purpose::Metrics, berth));
-            doors.scrapers = Some((entrance, settings.metrics.from.as_slice().into()));
+            berths.push((purpose, berth));
+            let audience = if purpose == Purpose::Metrics { Audience::Scrapers } else { Audience::Viewers };
+            let from = from.as_slice().into();
+            doors.guarded.push(Guarded { entrance, from, audience, refused: Rarely::default() });
         }
         Ok((doors, berths))
     }
@@ -89,9 +96,8 @@ impl Doors {
     pub fn serve(self, state: &Arc<State>, tasks: &mut JoinSet<()>) {
         let address = self.address.map(Door::Address);
         let socket = self.socket.map(Door::Socket);
-        let scrapers =
-            self.scrapers.map(|(entrance, from)| Door::Scrapers { entrance, from, refused: Rarely::default() });
-        for door in [address, socket, scrapers].into_iter().flatten() {
+        let guarded = self.guarded.into_iter().map(Door::Guarded);
+        for door in address.into_iter().chain(socket).chain(guarded) {
             tasks.spawn(server::serve(door, state.clone()));
         }
     }
@@ -101,7 +107,31 @@ impl Doors {
 pub(super) enum Door {
     Address(Entrance),
     Socket(SocketFile),
-    Scrapers { entrance: Entrance, from: Arc<[IpNet]>, refused: Rarely },
+    Guarded(Guarded),
+}
+
+/// An address where some alone are answered.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    entrance: Entrance,
+    from: Arc<[IpNet]>,
+    audience: Audience,
+    refused: Rarely,
+}
+
+impl Guarded {
+    async fn accept(&mut self) -> io::Result<TcpStream> {
+        loop {
+            let stream = self.entrance.accept().await?;
+            // Who has gone already asks for nothing.
+            let Ok(peer) = stream.peer_addr().map(|peer| peer.ip()) else { continue };
+            if is_from(&self.from, peer) {
+                return Ok(stream);
+            }
+            let key = if self.audience == Audience::Scrapers { "metrics.from" } else { "admin.from" };
+            self.refused.log(|| tracing::warn!(%peer, "refused to be asked; {key} says who may"));
+        }
+    }
 }
 
 impl Door {
@@ -110,17 +140,7 @@ impl Door {
         match self {
             Self::Address(entrance) => Ok(Either::Left(entrance.accept().await?)),
             Self::Socket(socket) => Ok(Either::Right(socket.listener().accept().await?.0)),
-            Self::Scrapers { entrance, from, refused } => {
-                loop {
-                    let stream = entrance.accept().await?;
-                    // Who has gone already asks for nothing.
-                    let Ok(peer) = stream.peer_addr().map(|peer| peer.ip()) else { continue };
-                    if is_from(from, peer) {
-                        return Ok(Either::Left(stream));
-                    }
-                    refused.log(|| tracing::warn!(%peer, "refused to be asked for metrics; metrics.from says who may"));
-                }
-            }
+            Self::Guarded(guarded) => Ok(Either::Left(guarded.accept().await?)),
         }
     }
 
@@ -128,7 +148,7 @@ impl Door {
     pub(super) fn audience(&self) -> Audience {
         match self {
             Self::Address(_) | Self::Socket(_) => Audience::Operators,
-            Self::Scrapers { .. } => Audience::Scrapers,
+            Self::Guarded(guarded) => guarded.audience,
         }
     }
 }

@@ -29,6 +29,8 @@ const CONNECTION_DEADLINE: Duration = Duration::from_secs(600);
 pub(super) enum Audience {
     /// Whoever runs Postern: everything is answered.
     Operators,
+    /// Whoever may look from elsewhere: nothing is changed for them.
+    Viewers,
     /// Whoever collects metrics: nothing that could be changed, and nothing of the objects.
     Scrapers,
 }
@@ -80,6 +82,9 @@ fn answer(request: &Request<Incoming>, state: &State, audience: Audience) -> Res
     let mut response = match verdict {
         Ok(()) if audience == Audience::Scrapers && !api::is_for_scrapers(request.uri()) => {
             api::error(StatusCode::NOT_FOUND, "only /metrics, /healthz and /readyz are answered at metrics.address")
+        }
+        Ok(()) if audience == Audience::Viewers && !request.method().is_safe() => {
+            api::error(StatusCode::METHOD_NOT_ALLOWED, "nothing is changed from admin.vip: ask at admin.address")
         }
         Ok(()) => api::answer(request.method(), request.uri(), request.headers(), state),
         Err((status, why)) => api::error(status, why),

@@ -106,6 +106,8 @@ pub struct Bound {
     pub admin: Option<SocketAddr>,
     /// Where metrics are collected; `None` also while somebody else has the port.
     pub metrics: Option<SocketAddr>,
+    /// The admin server at its virtual address; `None` also while somebody else has the port.
+    pub admin_vip: Option<SocketAddr>,
     /// Listeners by the socket that objects name.
     pub listeners: Vec<(SocketKey, SocketAddr)>,
 }
@@ -129,8 +131,8 @@ pub struct App {
     break_off: oneshot::Sender<()>,
     replaced: oneshot::Receiver<()>,
     doors: Doors,
-    /// Where the admin server was at first, and the one for scrapers.
-    operators: (Option<SocketAddr>, Option<SocketAddr>),
+    /// Where the admin server was at first, the one for scrapers, and the virtual address.
+    operators: [Option<SocketAddr>; 3],
     pipeline: Pipeline,
     publisher: Publisher,
     peers: Option<Peers>,
@@ -207,8 +209,8 @@ impl App {
 
     /// Where it listens.
     pub fn bound(&self) -> Bound {
-        let (admin, metrics) = self.operators;
-        Bound { admin, metrics, listeners: self.state.listeners.load().bound.clone() }
+        let [admin, metrics, admin_vip] = self.operators;
+        Bound { admin, metrics, admin_vip, listeners: self.state.listeners.load().bound.clone() }
     }
 
     /// What the admin server shows.

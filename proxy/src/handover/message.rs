@@ -76,6 +76,8 @@ pub enum Purpose {
     Admin,
     /// The server for metrics alone.
     Metrics,
+    /// The admin server, at a virtual address.
+    AdminVip,
 }
 
 /// Which socket this is, in terms of what was asked for rather than of what is bound.
@@ -208,6 +210,7 @@ impl Purpose {
             1 => Some(Self::Traffic),
             2 => Some(Self::Admin),
             3 => Some(Self::Metrics),
+            4 => Some(Self::AdminVip),
             _ => None,
         }
     }
@@ -217,6 +220,7 @@ impl Purpose {
             Self::Traffic => 1,
             Self::Admin => 2,
             Self::Metrics => 3,
+            Self::AdminVip => 4,
         }
     }
 }
@@ -271,6 +275,7 @@ mod tests {
             Message::Offer(place(Purpose::Traffic, "192.0.2.1:443")),
             Message::Offer(place(Purpose::Admin, "[2001:db8::1]:9000")),
             Message::Offer(place(Purpose::Metrics, "0.0.0.0:0")),
+            Message::Offer(place(Purpose::AdminVip, "192.0.2.2:443")),
             Message::Complete,
             Message::Decline { group: u16::MAX },
             Message::Take,

@@ -203,6 +203,12 @@ keys! {
     "admin.socket" ("path of a socket, or off", "off")
         "Where the admin server answers as well, on a Unix socket for its own user alone: for probes of a container." =>
         |s, v| { s.admin.socket = path_or_off(v)?; Ok(()) };
+    "admin.vip" ("address:port, or off", "off")
+        "A virtual address where the admin server answers as well, to `admin.from` alone and nothing that changes anything: for people. An entry point may have the same port on all other addresses." =>
+        |s, v| { s.admin.vip = address_or_off(v)?; Ok(()) };
+    "admin.from" ("list of networks", "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, ::1/128, fc00::/7, fe80::/10")
+        "Who is answered at `admin.vip`; connections of others are closed." =>
+        |s, v| { s.admin.from = v.networks()?; Ok(()) };
     "admin.hosts" ("list of host names, or *", "localhost")
         "Host names that the admin server answers to, beside addresses: a web page of another origin that resolves to it is refused. `*` answers to any." =>
         |s, v| {

@@ -134,6 +134,10 @@ pub struct Admin {
     pub address: Option<SocketAddr>,
     /// The path of a Unix socket where it listens too; `None` is nowhere.
     pub socket: Option<PathBuf>,
+    /// A virtual address where it answers questions that change nothing; `None` is nowhere.
+    pub vip: Option<SocketAddr>,
+    /// Who is answered there.
+    pub from: Vec<IpNet>,
     /// Which host names it answers to.
     pub hosts: AdminHosts,
 }
@@ -235,7 +239,8 @@ impl Settings {
 impl Default for Admin {
     fn default() -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9000));
-        Self { address: Some(address), socket: None, hosts: AdminHosts::Only(["localhost".to_owned()].into()) }
+        let hosts = AdminHosts::Only(["localhost".to_owned()].into());
+        Self { address: Some(address), socket: None, vip: None, from: private(), hosts }
     }
 }
 
@@ -251,10 +256,13 @@ const PRIVATE: [(IpAddr, u8); 8] = [
     (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
 ];
 
+fn private() -> Vec<IpNet> {
+    PRIVATE.iter().map(|(address, length)| IpNet::new_assert(*address, *length)).collect()
+}
+
 impl Default for Metrics {
     fn default() -> Self {
-        let from = PRIVATE.iter().map(|(address, length)| IpNet::new_assert(*address, *length)).collect();
-        Self { routes: false, address: None, from }
+        Self { routes: false, address: None, from: private() }
     }
 }
 

@@ -70,9 +70,9 @@ where
         Self { listeners, desk, state, meeting, settled: false, door: None, predecessor: None }
     }
 
-    /// Where the admin server is, and the one for scrapers.
-    pub(super) fn operators(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        (self.desk.address(Purpose::Admin), self.desk.address(Purpose::Metrics))
+    /// Where the admin server is, the one for scrapers, and the virtual address.
+    pub(super) fn operators(&self) -> [Option<SocketAddr>; 3] {
+        [Purpose::Admin, Purpose::Metrics, Purpose::AdminVip].map(|purpose| self.desk.address(purpose))
     }
 
     /// Brings what is bound in line with the plan. Before the first plan nothing is: a predecessor that has one serves.
