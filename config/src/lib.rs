@@ -9,6 +9,7 @@
 //! This crate deliberately knows nothing of sockets, connections or live state: that is `postern-proxy`.
 #![forbid(unsafe_code)]
 
+pub mod allocation;
 pub mod compile;
 pub mod kubernetes;
 pub mod model;
