@@ -128,9 +128,13 @@ impl<'a> Deciding<'a> {
         match self.assign_from(claim, &reserved) {
             Ok(assignment) => Ok(assignment),
             Err(_) if reserved.is_empty() && open.is_empty() => Err(Refusal::NoneOpen),
-            Err(_) => self.assign_from(claim, &open).map_err(|_| {
-                let all: Vec<_> = reserved.iter().chain(&open).copied().collect();
-                self.exhausted(&all, &wanted(claim.families))
+            Err(refusal) => self.assign_from(claim, &open).map_err(|of_open| match (&refusal, &of_open) {
+                (Refusal::Unpinned(_), _) => refusal,
+                (_, Refusal::Unpinned(_)) => of_open,
+                _ => {
+                    let all: Vec<_> = reserved.iter().chain(&open).copied().collect();
+                    self.exhausted(&all, &wanted(claim.families))
+                }
             }),
         }
     }
@@ -150,6 +154,7 @@ impl<'a> Deciding<'a> {
     /// preferred one, then the first that has the other.
     fn assign_from(&mut self, claim: &'a Claim, pools: &[&'a Pool]) -> Result<Assignment, Refusal> {
         let families = wanted(claim.families);
+        let pools = &pinned(claim, pools, &families)?;
         let (mut preferred, mut other) = (None, None);
         for pool in pools {
             let found: Vec<_> =
@@ -197,6 +202,16 @@ impl<'a> Deciding<'a> {
         };
         Refusal::Exhausted(pools.iter().map(usage).collect())
     }
+}
+
+/// Those of `pools` that `claim` may have an address of although nobody would remember it.
+fn pinned<'a>(claim: &Claim, pools: &[&'a Pool], families: &[Family]) -> Result<Vec<&'a Pool>, Refusal> {
+    let is_alone = |pool: &&Pool| families.iter().all(|family| pool.count(*family) <= 1);
+    let fitting: Vec<_> = pools.iter().copied().filter(|pool| claim.is_recorded || is_alone(pool)).collect();
+    if fitting.is_empty() && !pools.is_empty() {
+        return Err(Refusal::Unpinned(pools.iter().map(|pool| pool.name.clone()).collect()));
+    }
+    Ok(fitting)
 }
 
 /// The families to look for, the preferred one first.

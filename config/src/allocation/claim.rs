@@ -130,6 +130,9 @@ pub struct Claim {
     pub admitted_to: BTreeSet<Arc<str>>,
     /// The addresses that it was given, as they are on record; they are kept while nothing speaks against it.
     pub recorded: Vec<IpAddr>,
+    /// Whether what it is given is put on record. Otherwise it gets nothing but what it names, and what is alone in its
+    /// pool: anything else might be another's tomorrow.
+    pub is_recorded: bool,
 }
 
 impl Claim {

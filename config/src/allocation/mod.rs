@@ -6,6 +6,7 @@
 mod allocate;
 mod claim;
 mod holdings;
+mod ledger;
 mod pool;
 mod range;
 mod refusal;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use allocate::{Allocation, Assignment, Outcome, allocate};
 pub use claim::{Claim, Families, Family, Port, Purpose, Sharing, Transport, Wish};
+pub use ledger::Ledger;
 pub use pool::{Counts, Pool, Pools, Priority};
 pub use range::{Range, RangeProblem, is_buggy};
 pub use refusal::{Clash, Refusal, Usage};

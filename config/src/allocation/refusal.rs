@@ -40,6 +40,8 @@ pub enum Refusal {
     },
     /// The pools that might have served it have nothing left.
     Exhausted(Vec<Usage>),
+    /// Nobody would remember which of the addresses of these pools it has.
+    Unpinned(Vec<Arc<str>>),
 }
 
 /// How much of a pool is in use, of the families that a claim wants.
@@ -77,6 +79,7 @@ impl Refusal {
             Self::OthersAsked(_) => "others-asked",
             Self::Taken { .. } => "taken",
             Self::Exhausted(_) => "exhausted",
+            Self::Unpinned(_) => "unpinned",
         }
     }
 }
@@ -95,6 +98,11 @@ impl fmt::Display for Refusal {
             }
             Self::OthersAsked(addresses) => write!(f, "{} is asked for now", listed(addresses)),
             Self::Taken { address, by, why } => write!(f, "{by} has {address}: {why}"),
+            Self::Unpinned(pools) => write!(
+                f,
+                "pool {} has several addresses, and nobody keeps a record of who has which",
+                pools.join(", ")
+            ),
             Self::Exhausted(usages) => usages.iter().enumerate().try_for_each(|(nth, usage)| {
                 let between = if nth == 0 { "" } else { ", " };
                 write!(f, "{between}{usage}")

@@ -32,6 +32,7 @@ fn claim(name: &str) -> Claim {
         sharing: Sharing::default(),
         admitted_to: [].into(),
         recorded: Vec::new(),
+        is_recorded: true,
     }
 }
 

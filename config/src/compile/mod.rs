@@ -7,6 +7,7 @@
 //!
 //! The result depends on the objects at hand alone, never on the order or the batches in which they came.
 
+mod addresses;
 mod contest;
 mod reads;
 mod rules;
@@ -19,11 +20,12 @@ mod verdicts;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 
 use self::{
+    addresses::Addresses,
     reads::Readers,
     rules::RuleTables,
     slots::Slots,
@@ -33,6 +35,7 @@ use self::{
     verdicts::{Source, Verdicts},
 };
 use crate::{
+    allocation::Ledger,
     kubernetes::{
         convert::Settings,
         store::{Change, Key, Store, touched},
@@ -55,6 +58,7 @@ pub struct Compiler {
     sni: SniTables,
     sockets: Sockets,
     slots: Slots,
+    addresses: Addresses,
     verdicts: Verdicts,
     snapshot: Snapshot,
     incomplete: bool,
@@ -87,6 +91,8 @@ pub struct Changed {
     pub middlewares: BTreeSet<MiddlewareId>,
     /// Certificate slots.
     pub certificates: BTreeSet<CertificateId>,
+    /// Addresses that are announced, or how.
+    pub addresses: BTreeSet<IpAddr>,
     /// Whether routes may be missing.
     pub incomplete: bool,
 }
@@ -110,6 +116,7 @@ impl Compiler {
             readers: Readers::default(),
             rules: RuleTables::default(),
             slots: Slots::default(),
+            addresses: Addresses::default(),
             verdicts: Verdicts::default(),
             snapshot: Snapshot::default(),
             incomplete: false,
@@ -165,6 +172,11 @@ impl Compiler {
         &self.settings
     }
 
+    /// Who wants which addresses and who has them.
+    pub fn ledger(&self) -> &Ledger {
+        self.addresses.ledger()
+    }
+
     /// The objects at hand.
     pub fn store(&self) -> &Store {
         &self.store
@@ -218,6 +230,7 @@ impl Compiler {
             }
         }
         self.settle_listeners(&mut changed.sockets);
+        self.addresses.settle(&mut self.verdicts, &mut self.snapshot.announcements, &mut changed.addresses);
         changed.incomplete = std::mem::replace(&mut self.snapshot.incomplete, self.incomplete) != self.incomplete;
         self.verdicts.write(&mut self.report);
         Output {
@@ -274,6 +287,8 @@ impl Compiler {
         self.rules.replace(&before.rules, &mut after.rules);
         self.sockets.replace(&object, &before.sockets, &after.sockets);
         self.sni.replace(&object, &before.sni, &after.sni);
+        self.addresses.replace_pool(&object, after.pool.take());
+        self.addresses.replace_claim(&object, after.exposed.take());
         self.slots.replace(&before.slots, &after.slots, dirty);
         self.verdicts.attach(&before.attached, &after.attached);
         let findings = std::mem::take(&mut after.findings);

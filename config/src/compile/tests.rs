@@ -153,13 +153,21 @@ fn secret(namespace: &str, name: &str, pair: usize) -> Object {
 
 mod random {
     use super::*;
+    use crate::kubernetes::convert::exposure::Keeper;
+
+    /// Those of a cluster, whose Services show their addresses.
+    fn settings() -> Settings {
+        let mut settings = super::settings();
+        settings.addresses.keeper = Keeper::Cluster;
+        settings
+    }
 
     /// An object of a small universe, in which references often meet.
     fn any_object() -> impl Strategy<Value = Object> {
         let namespace = prop_oneof![Just("a"), Just("b")];
         let parts = (namespace, 0..3_usize, 0..4_usize, 0..4_usize, 0..6_usize, any::<bool>());
         let date = prop_oneof![Just(None), Just(Some("2026-01-01T00:00:00Z")), Just(Some("2026-02-01T00:00:00Z"))];
-        (0..13_usize, parts, date).prop_map(|(kind, (namespace, name, x, y, z, flag), created)| {
+        (0..18_usize, parts, date).prop_map(|(kind, (namespace, name, x, y, z, flag), created)| {
             let meta = json!({"creationTimestamp": created});
             let named = |prefix: &str| format!("{prefix}{name}");
             match kind {
@@ -188,9 +196,46 @@ mod random {
                 }
                 6 => any_gateway(namespace, &named("gw"), meta, [x, y, z], flag),
                 7 | 8 => any_http_route(namespace, &named("r"), meta, [x, y, z], flag),
+                9 => any_pool(&named("p"), meta, [x, y, z], flag),
+                10 => {
+                    let spec = if flag { json!({}) } else { json!({"ipAddressPools": [format!("p{}", x % 3)]}) };
+                    object(Kind::L2Advertisement, namespace, &named("l"), json!({}), json!({"spec": spec}))
+                }
+                11 => {
+                    let label = json!({"labels": {"node.kubernetes.io/exclude-from-external-load-balancers": ""}});
+                    object(Kind::Node, "", &named("n"), if flag { label } else { json!({}) }, json!({}))
+                }
+                12 | 13 => any_exposed(namespace, &named("s"), meta, [x, y, z], flag),
                 _ => any_ingress(namespace, &named("i"), meta, [x, y, z], flag),
             }
         })
+    }
+
+    fn any_pool(name: &str, meta: Value, [x, y, z]: [usize; 3], flag: bool) -> Object {
+        let ranges = ["192.0.2.0/30", "192.0.2.2-192.0.2.9", "2001:db8::/64", "nonsense"];
+        let mut spec = json!({"addresses": [ranges[x], ranges[y]], "autoAssign": z != 0});
+        if flag {
+            spec["serviceAllocation"] = json!({"priority": z, "namespaces": ["a"]});
+        }
+        object(Kind::IpAddressPool, "a", name, meta, json!({"spec": spec}))
+    }
+
+    fn any_exposed(namespace: &str, name: &str, mut meta: Value, [x, y, z]: [usize; 3], flag: bool) -> Object {
+        let mut body = json!({
+            "spec": {"type": "LoadBalancer", "ports": [{"port": 80 + x}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": format!("192.0.2.{y}")}]}},
+        });
+        meta["annotations"] = match z {
+            0 => json!({"metallb.io/loadBalancerIPs": format!("192.0.2.{x}")}),
+            1 => json!({"metallb.io/address-pool": "p1"}),
+            2 | 3 => json!({"metallb.io/allow-shared-ip": "key"}),
+            _ => json!({}),
+        };
+        if flag {
+            body["spec"]["externalTrafficPolicy"] = json!("Local");
+            body["spec"]["ipFamilyPolicy"] = json!("PreferDualStack");
+        }
+        object(Kind::Service, namespace, name, meta, body)
     }
 
     fn any_ingress(namespace: &str, name: &str, mut meta: Value, [x, y, z]: [usize; 3], flag: bool) -> Object {
@@ -296,12 +341,17 @@ mod random {
             ids.filter(|id| before.get(*id) != after.get(*id)).cloned().collect()
         }
         let sockets = before.listeners.keys().chain(after.listeners.keys());
+        let addresses = before.announcements.keys().chain(after.announcements.keys());
         Changed {
             incomplete: before.incomplete != after.incomplete,
             sockets: sockets.filter(|key| before.listeners.get(*key) != after.listeners.get(*key)).copied().collect(),
             clusters: slots(&before.clusters, &after.clusters),
             middlewares: slots(&before.middlewares, &after.middlewares),
             certificates: slots(&before.certificates, &after.certificates),
+            addresses: addresses
+                .filter(|it| before.announcements.get(*it) != after.announcements.get(*it))
+                .copied()
+                .collect(),
         }
     }
 

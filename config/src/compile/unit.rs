@@ -3,8 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    allocation::Pool,
     kubernetes::{
-        convert::{self, Contribution, Filled, Settings, SniClaim, SocketClaim},
+        convert::{self, exposure::Exposed, Contribution, Filled, Settings, SniClaim, SocketClaim},
         store::{Key, Store},
         view::View,
     },
@@ -41,6 +42,10 @@ pub(super) struct Asks {
     pub(super) rules: Vec<(Place, Arc<Rule>)>,
     pub(super) sockets: Vec<SocketClaim>,
     pub(super) sni: Vec<SniClaim>,
+    /// A pool, on its way into the table that keeps it.
+    pub(super) pool: Option<Arc<Pool>>,
+    /// Addresses that are wanted, likewise.
+    pub(super) exposed: Option<Arc<Exposed>>,
     /// Slots referred to, sorted, each once.
     pub(super) slots: Vec<Unit>,
     /// Parts of other objects that the object is attached to, sorted, each once.
@@ -112,6 +117,8 @@ impl Asks {
             certificates,
             own_names,
             middlewares,
+            pool,
+            exposed,
             findings,
             attached,
         } = contribution;
@@ -131,6 +138,8 @@ impl Asks {
             sni,
             slots: sorted(slots.collect()),
             attached: sorted(attached),
+            pool,
+            exposed,
             findings: object
                 .map(|object| findings.into_iter().map(|finding| (object.clone(), finding)).collect())
                 .unwrap_or_default(),
@@ -158,7 +167,7 @@ impl Units {
 
     /// Keeps what `unit` asks for.
     pub(super) fn put(&mut self, unit: &Unit, asks: Asks) {
-        let Asks { rules, sockets, sni, slots, attached, findings: _, spoken_of } = &asks;
+        let Asks { rules, sockets, sni, slots, attached, pool: _, exposed: _, findings: _, spoken_of } = &asks;
         let nothing = rules.is_empty()
             && sockets.is_empty()
             && sni.is_empty()

@@ -19,6 +19,8 @@ pub(super) enum Source {
     Input,
     /// When a unit was asked.
     Unit(Unit),
+    /// Between all who want addresses.
+    Allocation,
     /// Between rules of one place.
     Rules(Place),
     /// Between claims on a socket: number of the object's claim.

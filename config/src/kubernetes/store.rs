@@ -5,7 +5,8 @@ use std::{ops::Bound, sync::Arc};
 use imbl::{OrdMap, OrdSet};
 
 use super::{
-    object::{Item, Kind, Object, Resource, discovery::EndpointSlice},
+    convert::exposure,
+    object::{Item, Kind, Meta, Object, Resource, discovery::EndpointSlice, service::Service},
     view::{Read, certificate_names},
 };
 use crate::{model::id::ObjectId, report::Origin};
@@ -159,6 +160,9 @@ pub fn service_of(object: &Object) -> Option<(Arc<str>, Arc<str>)> {
 
 /// What a change of one object answers differently.
 pub fn touched(key: &Key, before: Option<&Object>, after: Option<&Object>) -> Vec<Read> {
+    if leads_as_before(before, after) {
+        return Vec::new();
+    }
     let mut reads =
         vec![Read::One(key.clone()), Read::All(key.kind, Some(key.namespace.clone())), Read::All(key.kind, None)];
     let services = [before, after].into_iter().flatten().filter_map(service_of);
@@ -167,4 +171,16 @@ pub fn touched(key: &Key, before: Option<&Object>, after: Option<&Object>) -> Ve
         reads.push(Read::CertificateNames(key.namespace.clone(), key.name.clone()));
     }
     reads
+}
+
+/// Whether a Service only got addresses, or asks for others: thousands of routes may lead to it, and none goes by these.
+fn leads_as_before(before: Option<&Object>, after: Option<&Object>) -> bool {
+    let service = |object: Option<&Object>| object.and_then(Service::of).cloned();
+    let (Some(before), Some(after)) = (service(before), service(after)) else { return false };
+    let without = |meta: &Meta| {
+        let mut meta = meta.clone();
+        meta.annotations.retain(|name, _| !exposure::is_annotation(name));
+        meta
+    };
+    before.body.leads_as(&after.body) && without(&before.meta) == without(&after.meta)
 }

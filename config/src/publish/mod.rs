@@ -118,6 +118,7 @@ impl Published {
         self.changed.clusters.extend(later.changed.clusters);
         self.changed.middlewares.extend(later.changed.middlewares);
         self.changed.certificates.extend(later.changed.certificates);
+        self.changed.addresses.extend(later.changed.addresses);
         self.changed.incomplete |= later.changed.incomplete;
         self.stages.add(later.stages);
         match (&mut self.in_force, later.in_force) {

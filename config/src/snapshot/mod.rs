@@ -4,6 +4,7 @@
 //! referred to by id, so that a certificate, a cluster or a middleware changes without touching a host.
 //! No live state (health, buckets, pools) and no machinery (compiled TLS configurations) is kept here.
 
+mod announcement;
 mod host_table;
 mod path_table;
 mod print;
@@ -14,6 +15,7 @@ mod tests;
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
+pub use announcement::{Announcement, Candidate, Candidates, Interfaces};
 pub use host_table::{HostEntry, HostTable};
 pub use path_table::PathTable;
 pub use sni_table::{SniAction, SniEntry, SniTable};
@@ -42,6 +44,8 @@ pub struct Snapshot {
     pub middlewares: Map<MiddlewareId, Arc<MiddlewareSlot>>,
     /// Certificate slots.
     pub certificates: Map<CertificateId, Arc<CertificateSlot>>,
+    /// What should be announced, by address.
+    pub announcements: imbl::OrdMap<IpAddr, Arc<Announcement>>,
     /// Whether routes may be missing because a kind of them could not be listed: what no rule is for is then unknown, not
     /// absent, since a wrong 404 is worse than a wait.
     pub incomplete: bool,

@@ -17,6 +17,7 @@ impl fmt::Display for Snapshot {
             writeln!(f, "incomplete")?;
         }
         self.listeners.values().try_for_each(|listener| print_listener(f, listener))?;
+        self.announcements.iter().try_for_each(|(address, how)| writeln!(f, "announce {address} {how}"))?;
         let mut slots: Vec<String> = Vec::new();
         slots.extend(self.certificates.iter().map(|(id, slot)| format!("certificate {id} {}", certificate(slot))));
         slots.extend(self.clusters.iter().map(|(id, slot)| format!("cluster {id} {}", cluster(slot))));

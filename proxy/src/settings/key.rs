@@ -154,11 +154,11 @@ keys! {
     "takeover.envoyGateway" ("auto, observe or own", "auto")
         "The same for Envoy Gateway." =>
         |s, v| wish(s, v, Product::EnvoyGateway);
-    "takeover.metallb" ("auto or observe", "auto")
-        "MetalLB is found and reported; to own what it does is not carried yet." =>
+    "takeover.metallb" ("auto, observe or own", "auto")
+        "The same for MetalLB: `own` gives Services of type LoadBalancer their addresses and announces them, `observe` does neither." =>
         |s, v| wish(s, v, Product::Metallb);
     "takeover.certManager" ("auto or observe", "auto")
-        "The same for cert-manager." =>
+        "cert-manager is found and reported; to own what it does is not carried yet." =>
         |s, v| wish(s, v, Product::CertManager);
     "takeover.externalDns" ("auto or observe", "auto")
         "The same for external-dns." =>
@@ -229,6 +229,9 @@ keys! {
     "classes.serveClasslessIngress" ("true or false", "true")
         "Whether an Ingress without any class is ours." =>
         |s, v| { s.classes.serve_classless_ingress = v.flag()?; Ok(()) };
+    "classes.loadBalancer" ("text, or none", "none")
+        "Services of type LoadBalancer with this loadBalancerClass get addresses; none: those without a class do (MetalLB's --lb-class). Those with postern.dev/proxy do in any case, for Postern itself." =>
+        |s, v| { s.classes.load_balancer = Some(v.text()?).filter(|class| *class != "none").map(Into::into); Ok(()) };
     "policy.allowExternalNames" ("true or false", "false")
         "Whether backends may point at names outside the cluster (ExternalName Services)." =>
         |s, v| { s.policy.allow_external_names = v.flag()?; Ok(()) };
@@ -238,6 +241,9 @@ keys! {
     "policy.allowLoopbackEndpoints" ("true or false", "true")
         "Whether EndpointSlices may hold loopback addresses: right where the operator writes the files, wrong where tenants do." =>
         |s, v| { s.policy.allow_loopback_endpoints = v.flag()?; Ok(()) };
+    "policy.ignoreExcludeLabel" ("true or false", "false")
+        "Whether nodes with the label node.kubernetes.io/exclude-from-external-load-balancers announce addresses all the same (MetalLB's --ignore-exclude-lb)." =>
+        |s, v| { s.policy.ignore_exclude_label = v.flag()?; Ok(()) };
     "limits.headerBytes" ("bytes, 8KiB to 16MiB", "64KiB")
         "Largest request head, request line included." =>
         |s, v| { s.limits.header_bytes = v.bytes(8192..=16 << 20)?; Ok(()) };
@@ -380,7 +386,7 @@ keys! {
 
 fn wish(settings: &mut Settings, value: &Value, product: Product) -> Result<(), Refused> {
     let wish = value.word(&Wish::WORDS)?;
-    if wish == Wish::Own && !product.is_edge() {
+    if wish == Wish::Own && !product.is_carried() {
         return Err(format!("to own what {} does is not carried yet", product.name()).into());
     }
     let products = &mut settings.cluster.scope.takeover.products;

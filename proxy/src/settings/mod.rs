@@ -17,7 +17,7 @@ use std::{
 
 use http::HeaderName;
 use ipnet::IpNet;
-use postern_config::kubernetes::convert;
+use postern_config::kubernetes::convert::{self, exposure::AddressSettings};
 pub use postern_config::kubernetes::convert::EntryPoint;
 use postern_config::provider::kubernetes::{Scope, Writing};
 pub use resolve::{Mistake, Place, Said, resolve};
@@ -180,6 +180,8 @@ pub struct Classes {
     pub gateway_controllers: Vec<Arc<str>>,
     /// Whether an Ingress without any class is ours.
     pub serve_classless_ingress: bool,
+    /// The class of LoadBalancer Services that get addresses; `None`: those without one do.
+    pub load_balancer: Option<Arc<str>>,
 }
 
 /// What objects may do.
@@ -191,6 +193,8 @@ pub struct Policy {
     pub allow_cross_namespace: bool,
     /// EndpointSlices with loopback addresses.
     pub allow_loopback_endpoints: bool,
+    /// Nodes that are labelled as excluded announce addresses all the same.
+    pub ignore_exclude_label: bool,
 }
 
 /// The program's own log, on standard error.
@@ -231,6 +235,11 @@ impl Settings {
             allow_external_names: self.policy.allow_external_names,
             allow_cross_namespace: self.policy.allow_cross_namespace,
             allow_loopback_endpoints: self.policy.allow_loopback_endpoints && !self.cluster.watch,
+            addresses: AddressSettings {
+                class: self.classes.load_balancer.clone(),
+                ignore_excluded: self.policy.ignore_exclude_label,
+                ..for_files().addresses
+            },
             now,
         }
     }
@@ -274,16 +283,24 @@ fn for_files() -> convert::Settings {
 impl Default for Classes {
     /// Ours, and those of the products that Postern replaces: nobody edits a class name.
     fn default() -> Self {
-        let convert::Settings { ingress_controllers, gateway_controllers, serve_classless_ingress, .. } = for_files();
-        Self { ingress_controllers, gateway_controllers, serve_classless_ingress }
+        let convert::Settings { ingress_controllers, gateway_controllers, serve_classless_ingress, addresses, .. } =
+            for_files();
+        let load_balancer = addresses.class;
+        Self { ingress_controllers, gateway_controllers, serve_classless_ingress, load_balancer }
     }
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        let convert::Settings { allow_external_names, allow_cross_namespace, allow_loopback_endpoints, .. } =
-            for_files();
-        Self { allow_external_names, allow_cross_namespace, allow_loopback_endpoints }
+        let convert::Settings {
+            allow_external_names,
+            allow_cross_namespace,
+            allow_loopback_endpoints,
+            addresses,
+            ..
+        } = for_files();
+        let ignore_exclude_label = addresses.ignore_excluded;
+        Self { allow_external_names, allow_cross_namespace, allow_loopback_endpoints, ignore_exclude_label }
     }
 }
 

@@ -15,8 +15,9 @@ use crate::{
     kubernetes::{
         object::{
             Item,
-            core::{ConfigMap, Service},
+            core::ConfigMap,
             gateway::{BackendTlsPolicy, LocalRef, PolicySubjectAltName, PolicyTargetRef, SubjectAltNameType},
+            service::Service,
         },
         view::View,
     },

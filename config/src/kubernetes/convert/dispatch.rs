@@ -1,7 +1,7 @@
 //! Which converter an object or a slot goes to: one arm per kind, one function per kind of slot.
 
 use super::{
-    Contribution, Filled, Settings, gateway, ingress,
+    Contribution, Filled, Settings, exposure, gateway, ingress,
     middleware::{self},
     secret, service, slot,
 };
@@ -25,11 +25,13 @@ pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribu
     match object {
         Object::Ingress(item) => ingress::convert(item, view, settings),
         Object::Secret(item) => secret::object(item, view, settings),
-        Object::Service(item) => service::object(item),
+        Object::Service(item) => service::object(item, view, settings),
         Object::EndpointSlice(item) => service::slice(item, settings),
         Object::Middleware(item) => {
             Contribution { findings: middleware::convert(item, view, settings).1, ..Contribution::default() }
         }
+        Object::IpAddressPool(item) => exposure::pool(item, view),
+        Object::L2Advertisement(item) => exposure::advertisement(item, view),
         _ => gateway::convert(object, view, settings),
     }
 }

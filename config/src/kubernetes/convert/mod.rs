@@ -4,10 +4,13 @@
 pub mod annotation;
 pub mod backend_tls;
 mod dispatch;
+pub mod exposure;
 mod gateway;
 pub mod ingress;
 pub mod middleware;
+mod namespace;
 pub mod secret;
+mod selector;
 pub mod service;
 
 pub(super) use gateway::{Facts, facts, gateway_of, reason};
@@ -18,8 +21,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
+use self::exposure::{AddressSettings, Exposed, Keeper};
 use super::view::View;
 use crate::{
+    allocation::Pool,
     model::{
         certificate::Certificate,
         host::HostPattern,
@@ -49,6 +54,8 @@ pub struct Settings {
     /// Whether Traefik's own kinds (a chain) may refer to middlewares of other namespaces (its `allowCrossNamespace`);
     /// annotations of an Ingress may in any case.
     pub allow_cross_namespace: bool,
+    /// Who gives Services their addresses, and to which.
+    pub addresses: AddressSettings,
     /// The time at which certificates are judged. Converters ask [`View::now`] instead, so that they are asked again.
     pub now: Timestamp,
 }
@@ -79,6 +86,7 @@ impl Settings {
             allow_loopback_endpoints: true,
             allow_external_names: false,
             allow_cross_namespace: false,
+            addresses: AddressSettings { keeper: Keeper::Nobody, class: None, ignore_excluded: false },
             now,
         }
     }
@@ -113,6 +121,10 @@ pub struct Contribution {
     pub own_names: Vec<CertificateId>,
     /// Middleware slots referred to.
     pub middlewares: Vec<MiddlewareId>,
+    /// A pool of addresses.
+    pub pool: Option<Arc<Pool>>,
+    /// Addresses that it wants, and who may announce them.
+    pub exposed: Option<Arc<Exposed>>,
     /// Findings about the object itself.
     pub findings: Vec<Finding>,
     /// Objects that this one attached to, with the part of each (a Gateway and its listener, a Service and the Gateway

@@ -14,15 +14,17 @@ use super::{
 };
 use crate::{
     kubernetes::{
-        object::{Kind, Meta, Object},
+        object::{Kind, Meta, Object, record},
         store::Key,
     },
     report::Finding,
 };
 
 /// API groups whose every kind asks for something that is Postern's business: what is not carried is refused.
-const OWN_GROUPS: [&str; 4] =
-    ["gateway.networking.k8s.io", "gateway.networking.x-k8s.io", "traefik.io", "traefik.containo.us"];
+const OWN_GROUPS: [&str; 5] =
+    ["gateway.networking.k8s.io", "gateway.networking.x-k8s.io", "metallb.io", "traefik.io", "traefik.containo.us"];
+/// Kinds of these groups that only tell what their own product does.
+const REPORTS: [&str; 3] = ["ServiceL2Status", "ServiceBGPStatus", "ConfigurationState"];
 
 /// Fields of `metadata` that the API server or its clients keep for themselves.
 const FOREIGN_METADATA: [&str; 10] = [
@@ -128,6 +130,9 @@ fn why_skipped(group: &str, version: &str, kind: &str) -> (&'static str, String,
         let message = format!("version {version} of {kind} is not read: write it as {group}/{versions}");
         return ("VersionNotCarried", message, true);
     }
+    if OWN_GROUPS.contains(&group) && REPORTS.contains(&kind) {
+        return ("UnknownKind", format!("{kind} of {group} says what another product does, and is not read"), false);
+    }
     if OWN_GROUPS.contains(&group) {
         return ("KindNotCarried", format!("{kind} of {group} is not carried yet"), true);
     }
@@ -139,8 +144,11 @@ fn known(kind: Kind, metadata: Value, mut body: Map<String, Value>, line: u32) -
         Ok(key) => key,
         Err(message) => return broken(line, "InvalidName", message),
     };
-    for set_aside in ["apiVersion", "kind", "status"] {
+    for set_aside in ["apiVersion", "kind"] {
         body.remove(set_aside);
+    }
+    if let Some(record) = body.remove("status").and_then(|status| record(kind, &status)) {
+        body.insert("status".to_owned(), record);
     }
     let mut findings = Vec::new();
     match typed(kind, &key, metadata, body, &mut findings) {

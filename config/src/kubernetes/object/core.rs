@@ -1,4 +1,4 @@
-//! The core group: Namespace, Service, Secret, ConfigMap.
+//! The core group: Namespace, Secret, ConfigMap.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,102 +12,6 @@ use crate::{kubernetes::convert::secret::CertificateProblem, model::certificate:
 #[serde(default, rename_all = "camelCase")]
 pub struct Namespace {
     spec: Unused,
-}
-
-/// A Service.
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Service {
-    /// What is asked for.
-    #[serde(deserialize_with = "or_default")]
-    pub spec: ServiceSpec,
-}
-
-/// `spec` of a Service. Endpoints come from EndpointSlices, so what the API server and kube-proxy alone act on
-/// (cluster addresses, node ports, traffic policies, selectors) has no use here.
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct ServiceSpec {
-    /// How it is exposed; `ExternalName` is the one that matters.
-    #[serde(rename = "type", deserialize_with = "or_default")]
-    pub kind: ServiceType,
-    /// Ports.
-    #[serde(deserialize_with = "or_default")]
-    pub ports: Vec<ServicePort>,
-    /// Name outside the cluster that an `ExternalName` Service stands for.
-    pub external_name: Option<Arc<str>>,
-    /// Whether a client stays with one endpoint.
-    #[serde(deserialize_with = "or_default")]
-    pub session_affinity: SessionAffinity,
-    /// Address families, the preferred one first.
-    #[serde(deserialize_with = "or_default")]
-    pub ip_families: Vec<super::discovery::AddressType>,
-    /// Which pods it has; only whether there is one matters (without it, endpoints are written by hand).
-    #[serde(deserialize_with = "or_default")]
-    pub selector: BTreeMap<Arc<str>, Arc<str>>,
-    #[serde(rename = "clusterIP")]
-    cluster_ip: Unused,
-    #[serde(rename = "clusterIPs")]
-    cluster_ips: Unused,
-    #[serde(rename = "externalIPs")]
-    external_ips: Unused,
-    #[serde(rename = "loadBalancerIP")]
-    load_balancer_ip: Unused,
-    load_balancer_source_ranges: Unused,
-    load_balancer_class: Unused,
-    allocate_load_balancer_node_ports: Unused,
-    external_traffic_policy: Unused,
-    internal_traffic_policy: Unused,
-    traffic_distribution: Unused,
-    health_check_node_port: Unused,
-    publish_not_ready_addresses: Unused,
-    session_affinity_config: Unused,
-    ip_family_policy: Unused,
-}
-
-/// `spec.type` of a Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum ServiceType {
-    /// An address inside the cluster, or none (headless).
-    #[default]
-    ClusterIP,
-    /// The same, and a port on every node.
-    NodePort,
-    /// The same, and an address outside.
-    LoadBalancer,
-    /// An alias of a DNS name.
-    ExternalName,
-}
-
-/// `spec.sessionAffinity` of a Service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum SessionAffinity {
-    /// None.
-    #[default]
-    None,
-    /// By the client's address.
-    ClientIP,
-}
-
-/// A port of a Service.
-#[derive(Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ServicePort {
-    /// Name; empty where there is one port only. EndpointSlices refer to the port by it.
-    #[serde(default, deserialize_with = "or_default")]
-    pub name: Arc<str>,
-    /// Number.
-    pub port: u16,
-    /// Transport.
-    #[serde(default, deserialize_with = "or_default")]
-    pub protocol: Protocol,
-    /// What is spoken, for example `kubernetes.io/h2c`.
-    #[serde(default)]
-    pub app_protocol: Option<Arc<str>>,
-    #[serde(default)]
-    target_port: Unused,
-    #[serde(default)]
-    node_port: Unused,
 }
 
 /// Transport of a port.

@@ -54,8 +54,9 @@ pub struct Endpoint {
     pub target_ref: Option<TargetRef>,
     #[serde(default)]
     hostname: Unused,
+    /// The node that it is on.
     #[serde(default)]
-    node_name: Unused,
+    pub node_name: Option<Arc<str>>,
     #[serde(default)]
     zone: Unused,
     #[serde(default)]

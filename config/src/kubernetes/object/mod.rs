@@ -6,17 +6,23 @@
 
 mod field;
 mod meta;
+mod record;
 
 pub mod core;
 pub mod discovery;
 pub mod gateway;
+pub mod metallb;
 pub mod networking;
+pub mod node;
+pub mod selector;
+pub mod service;
 pub mod traefik;
 
 use std::sync::Arc;
 
 pub use field::{Bytes, Unused};
 pub use meta::{Meta, Uid};
+pub use record::record;
 
 /// An object of a known kind.
 #[derive(Debug, PartialEq)]
@@ -118,7 +124,8 @@ macro_rules! kinds {
                 match self { $(Self::$name(item) => &item.meta,)+ }
             }
 
-            /// Reads `body` (the document without `apiVersion`, `kind`, `metadata` and `status`) as `kind`.
+            /// Reads `body` (the document without `apiVersion`, `kind` and `metadata`, and of `status` only [`record`]) as
+            /// `kind`.
             pub fn deserialize<'de, D: serde::Deserializer<'de>>(kind: Kind, meta: Meta, body: D) -> Result<Self, D::Error> {
                 use serde::Deserialize as _;
                 Ok(match kind {
@@ -142,7 +149,7 @@ kinds! {
     /// Labels that listeners select routes by.
     Namespace(core::Namespace): "" ["v1"] "Namespace" cluster;
     /// Ports and protocol of a backend.
-    Service(core::Service): "" ["v1"] "Service" namespaced;
+    Service(service::Service): "" ["v1"] "Service" namespaced;
     /// Certificates and credentials.
     Secret(core::Secret): "" ["v1"] "Secret" namespaced;
     /// Authorities.
@@ -169,4 +176,10 @@ kinds! {
     BackendTlsPolicy(gateway::BackendTlsPolicy): "gateway.networking.k8s.io" ["v1", "v1alpha3"] "BackendTLSPolicy" namespaced;
     /// A middleware of Traefik's.
     Middleware(traefik::Middleware): "traefik.io" ["v1alpha1"] "Middleware" namespaced;
+    /// Labels by which addresses are announced, and whether the network is there.
+    Node(node::Node): "" ["v1"] "Node" cluster;
+    /// Addresses to give out.
+    IpAddressPool(metallb::IpAddressPool): "metallb.io" ["v1beta1"] "IPAddressPool" namespaced;
+    /// Who announces the addresses of a pool, and where.
+    L2Advertisement(metallb::L2Advertisement): "metallb.io" ["v1beta1"] "L2Advertisement" namespaced;
 }

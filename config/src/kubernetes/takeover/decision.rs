@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Product;
-use crate::kubernetes::convert::Settings;
+use crate::kubernetes::convert::{Settings, exposure::Keeper};
 
 /// What the operator asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -132,8 +132,8 @@ impl Wishes {
 
     fn rule(&self, product: Product, seen: Seen, before: Option<Stance>) -> Ruling {
         let wish = self.of(product);
-        let (stance, refused, why) = if product.is_edge() {
-            edge(product, wish, &seen, before, self.force)
+        let (stance, refused, why) = if product.is_carried() {
+            stand(product, wish, &seen, before, self.force)
         } else {
             (Stance::Observe, false, "what it does is not carried yet".to_owned())
         };
@@ -141,7 +141,7 @@ impl Wishes {
     }
 }
 
-fn edge(product: Product, wish: Wish, seen: &Seen, before: Option<Stance>, force: bool) -> (Stance, bool, String) {
+fn stand(product: Product, wish: Wish, seen: &Seen, before: Option<Stance>, force: bool) -> (Stance, bool, String) {
     let name = product.name();
     let key = format!("takeover.{}", product.key());
     let own = |why: String| (Stance::Own, false, why);
@@ -153,9 +153,9 @@ fn edge(product: Product, wish: Wish, seen: &Seen, before: Option<Stance>, force
         (Wish::Own, Seen::Running(_)) if force => {
             own(format!("{key} is own and takeover.force is true, beside {name}"))
         }
-        // A restart must not take the edge of this node away because the other has come back.
+        // A restart must not take away what this node did because the other has come back.
         (Wish::Own, Seen::Running(pods)) if before == Some(Stance::Own) => own(format!(
-            "{key} is own and this node served before: it goes on beside {name}, which is back ({}); scale that to 0",
+            "{key} is own and this node did its work before: it goes on beside {name}, which is back ({}); scale that to 0",
             pods.join(", ")
         )),
         (Wish::Own, Seen::Running(pods)) => (
@@ -210,13 +210,17 @@ impl Decision {
 
     /// What the next start is to remember.
     pub fn remembered(&self) -> Remembered {
-        self.edges().map(|ruling| (ruling.product, ruling.stance)).collect()
+        let carried = self.rulings.iter().filter(|ruling| ruling.product.is_carried());
+        carried.map(|ruling| (ruling.product, ruling.stance)).collect()
     }
 
     /// Takes out of `settings` the classes of edges that are observed beside what is served. While the whole process
-    /// observes, all are judged as if they were owned.
+    /// observes, all are judged as if they were owned. Addresses are given and announced only in the place of MetalLB.
     #[must_use]
     pub fn apply(&self, mut settings: Settings) -> Settings {
+        // What is neither bound nor written is not announced either.
+        let owns = self.owned().any(|product| product == Product::Metallb) && !self.observes();
+        settings.addresses.keeper = if owns { Keeper::Cluster } else { Keeper::Other };
         if self.observes() {
             return settings;
         }
@@ -310,7 +314,9 @@ mod tests {
         let auto = Wishes::default().decide(nginx, &Remembered::new());
         assert!(auto.observes());
         let base = Settings::for_files(Timestamp::UNIX_EPOCH);
-        assert_eq!(auto.apply(base.clone()), base, "judged as if all were owned");
+        let mut judged = base.clone();
+        judged.addresses.keeper = Keeper::Other;
+        assert_eq!(auto.apply(base.clone()), judged, "routes are judged as if all were owned, and nothing is announced");
 
         let told = wishes(&[(Traefik, Wish::Own)]).decide(nginx, &Remembered::new());
         assert!(!told.observes());

@@ -70,9 +70,14 @@ impl Product {
         }
     }
 
-    /// Whether it serves requests, as Postern does: what others do cannot be owned in this version.
+    /// Whether it serves requests: then nothing is bound while it is observed.
     pub fn is_edge(self) -> bool {
         !matches!(self, Self::Metallb | Self::CertManager | Self::ExternalDns)
+    }
+
+    /// Whether Postern does in this version what it does.
+    pub fn is_carried(self) -> bool {
+        self.is_edge() || self == Self::Metallb
     }
 
     /// The controllers of its IngressClasses.

@@ -1,7 +1,7 @@
 //! Where a route attaches: `parentRefs` against listeners, their allowed routes and their hostnames.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     sync::Arc,
 };
 
@@ -11,14 +11,13 @@ use super::{
     hostname,
     listener::{Listener, Listeners, Protocol},
     owner::{owner, served},
-    reason, selector,
+    reason,
 };
 use crate::{
     kubernetes::{
-        convert::{Contribution, Settings},
+        convert::{Contribution, Settings, namespace, selector},
         object::{
             Item, Kind, Meta, Resource,
-            core::Namespace,
             gateway::{DefaultScope, FromNamespaces, Gateway, ParentRef, RouteSpec},
         },
         view::{Holder, View},
@@ -332,20 +331,13 @@ impl<'v> Request<'_, 'v> {
             (FromNamespaces::All, _) => true,
             (FromNamespaces::Same, _) => gateway.meta.namespace == self.guest.meta.namespace,
             (FromNamespaces::Selector, Some(wanted)) => {
-                selector::problem(wanted).is_none() && selector::matches(wanted, &self.labels())
+                selector::problem(wanted).is_none() && selector::matches(wanted, &namespace::labels(self.view, &self.guest.meta.namespace))
             }
             (FromNamespaces::Selector, None) | (FromNamespaces::None, _) => false,
         }
     }
 
     /// Labels of the route's namespace, with the one that every namespace has.
-    fn labels(&self) -> BTreeMap<Arc<str>, Arc<str>> {
-        let name = &self.guest.meta.namespace;
-        let mut labels = self.view.get::<Namespace>("", name).map(|item| item.meta.labels.clone()).unwrap_or_default();
-        labels.insert("kubernetes.io/metadata.name".into(), name.clone());
-        labels
-    }
-
     fn attach_to(
         &self,
         listeners: &Listeners<'_>,

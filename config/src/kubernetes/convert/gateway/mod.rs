@@ -16,7 +16,6 @@ mod listener;
 mod owner;
 pub(in crate::kubernetes) mod reason;
 mod rules;
-mod selector;
 mod timeout;
 mod tls;
 

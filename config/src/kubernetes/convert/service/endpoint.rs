@@ -10,8 +10,9 @@ use crate::{
         convert::Settings,
         object::{
             Item,
-            core::{Protocol, Service},
+            core::Protocol,
             discovery::{self, AddressType, EndpointSlice},
+            service::Service,
         },
         view::View,
     },

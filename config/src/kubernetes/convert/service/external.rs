@@ -10,7 +10,7 @@ use crate::{
         convert::Settings,
         object::{
             Item,
-            core::{Service, ServiceType},
+            service::{Service, ServiceType},
         },
         view::View,
     },

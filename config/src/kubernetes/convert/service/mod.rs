@@ -10,13 +10,14 @@ mod protocol;
 
 use std::sync::Arc;
 
-use super::{Contribution, Filled, Settings, backend_tls, object_id, secret, slot};
+use super::{Contribution, Filled, Settings, backend_tls, exposure, object_id, secret, slot};
 use crate::{
     kubernetes::{
         object::{
             Item,
-            core::{Secret, Service, ServiceType},
+            core::Secret,
             discovery::EndpointSlice,
+            service::{Service, ServiceType},
         },
         view::View,
     },
@@ -30,11 +31,13 @@ use crate::{
 
 pub use port::{Found, PortProblem, find};
 
-/// What is wrong with a Service by itself.
-pub fn object(item: &Item<Service>) -> Contribution {
+/// What is wrong with a Service by itself, and what it wants outside.
+pub fn object(item: &Item<Service>, view: &View<'_>, settings: &Settings) -> Contribution {
     let mut findings = option::read(item).1;
     findings.extend(protocol::unknown(&item.body));
-    Contribution { findings, ..Contribution::default() }
+    let mut contribution = Contribution { findings, ..Contribution::default() };
+    exposure::service(item, view, settings, &mut contribution);
+    contribution
 }
 
 /// What is wrong with an EndpointSlice by itself.

@@ -11,7 +11,7 @@ use crate::{
         convert::annotation::{self, Class, OWN, SERVICE, bad_value, parse_bool},
         object::{
             Item,
-            core::{Service, SessionAffinity},
+            service::{Service, SessionAffinity},
         },
     },
     model::{

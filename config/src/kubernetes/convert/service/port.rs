@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::kubernetes::{
-    object::core::{Protocol, Service, ServiceType},
+    object::{
+        core::Protocol,
+        service::{Service, ServiceType},
+    },
     view::View,
 };
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::port::Found;
 use crate::{
-    kubernetes::object::core::Service,
+    kubernetes::object::service::Service,
     model::cluster::{Protocol, UpstreamTls, Verify},
     report::Finding,
 };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::super::field::or_default;
-use super::{DefaultScope, LabelSelector, ObjectRef, Port, Unused};
+use super::super::{field::or_default, selector::LabelSelector};
+use super::{DefaultScope, ObjectRef, Port, Unused};
 
 /// Listeners of a class.
 #[derive(Debug, PartialEq, Deserialize)]

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     kubernetes::{
         document::{self, Entry},
-        object::Kind,
+        object::{Kind, record},
         status::{self, OTHER_INSTALLATION},
         store::{Change, Key},
     },
@@ -517,8 +517,10 @@ fn content(kind: Kind, mut object: DynamicObject) -> (Key, Content) {
         return (key.clone(), Content { change: refused(key, "WrongKind", message), kept: Arc::default() });
     }
     object.metadata.managed_fields = None;
-    if let Value::Object(fields) = &mut object.data {
-        fields.remove("status");
+    if let Value::Object(fields) = &mut object.data
+        && let Some(record) = fields.remove("status").and_then(|status| record(kind, &status))
+    {
+        fields.insert("status".to_owned(), record);
     }
     if let Some(annotations) = &mut object.metadata.annotations {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");

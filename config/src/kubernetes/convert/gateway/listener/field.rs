@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::{Listener, Protocol};
 use crate::{
     kubernetes::{
-        convert::gateway::{hostname, reason, selector},
+        convert::{
+            gateway::{hostname, reason},
+            selector,
+        },
         object::{
             Kind,
             gateway::{self, FromNamespaces, TlsMode},

@@ -2,25 +2,25 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::kubernetes::object::gateway::{LabelOperator, LabelRequirement, LabelSelector};
+use crate::kubernetes::object::selector::{LabelOperator, LabelRequirement, LabelSelector};
 
-type Labels = BTreeMap<Arc<str>, Arc<str>>;
+pub(in crate::kubernetes::convert) type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
 /// Whether all of `selector` holds for `labels`; an empty selector holds for everything.
-pub(super) fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
+pub(in crate::kubernetes::convert) fn matches(selector: &LabelSelector, labels: &Labels) -> bool {
     selector.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
         && selector.match_expressions.iter().all(|requirement| holds(requirement, labels))
 }
 
 /// What is wrong with `selector`, if anything: the API server would not take it.
-pub(super) fn problem(selector: &LabelSelector) -> Option<&'static str> {
+pub(in crate::kubernetes::convert) fn problem(selector: &LabelSelector) -> Option<&'static str> {
     selector.match_expressions.iter().find_map(|requirement| {
         match (requirement.operator, requirement.values.is_empty()) {
             (LabelOperator::In | LabelOperator::NotIn, true) => Some("In and NotIn need values"),
             (LabelOperator::Exists | LabelOperator::DoesNotExist, false) => {
                 Some("Exists and DoesNotExist take no values")
             }
-            (LabelOperator::Unknown, _) => Some("operators are In, NotIn, Exists and DoesNotExist; no route is let in"),
+            (LabelOperator::Unknown, _) => Some("operators are In, NotIn, Exists and DoesNotExist"),
             _ => None,
         }
     })

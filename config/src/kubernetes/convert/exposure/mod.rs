@@ -1,0 +1,120 @@
+//! How Services are reached from outside: pools of addresses, who wants which, and which nodes announce them where.
+//!
+//! The objects are MetalLB's (v0.16). Each is turned into neutral terms here: an `IPAddressPool` into a
+//! [`Pool`], a Service into a [`Claim`] and, per pool, a [`Reach`]. Who gets what is decided between all of them by
+//! [`crate::allocation`]; [`said`] says what came of it.
+
+mod advertisement;
+mod claim;
+mod pool;
+mod reach;
+pub mod said;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+pub use claim::owner_annotation;
+
+use super::{Contribution, Settings};
+use crate::{
+    allocation::{Claim, Pool},
+    kubernetes::{
+        object::{
+            Item,
+            metallb::{IpAddressPool, L2Advertisement},
+            service::Service,
+        },
+        view::View,
+    },
+    snapshot::Candidates,
+};
+
+/// MetalLB's prefix of annotations, and the one that it had.
+const PREFIX: &str = "metallb.io/";
+const OLD_PREFIX: &str = "metallb.universe.tf/";
+/// Below these, the pool that a Service has its addresses of: written by whoever gives them.
+pub const ALLOCATED_FROM: &str = "metallb.io/ip-allocated-from-pool";
+/// The class of Services that stand for an address of Postern itself: what arrives goes to its entry points.
+pub const OWN_CLASS: &str = "postern.dev/proxy";
+
+/// Whether an annotation says nothing of where a Service leads.
+pub fn is_annotation(name: &str) -> bool {
+    name.starts_with(PREFIX) || name.starts_with(OLD_PREFIX)
+}
+
+/// Who keeps the record of which address is whose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// Somebody else: nothing is given out and nothing announced.
+    Other,
+    /// The cluster: in the status of each Service, written by the holder of the Lease.
+    Cluster,
+    /// Nobody: only addresses are had that are pinned, as the manifests on all hosts say the same.
+    Nobody,
+}
+
+/// What the operator decided about addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressSettings {
+    /// Who keeps the record.
+    pub keeper: Keeper,
+    /// The `loadBalancerClass` of Services that get addresses; `None`: those without one do. (MetalLB's `--lb-class`.)
+    pub class: Option<Arc<str>>,
+    /// Whether nodes announce that have the label [`Node::EXCLUDED`](crate::kubernetes::object::node::Node::EXCLUDED).
+    /// (MetalLB's `--ignore-exclude-lb`.)
+    pub ignore_excluded: bool,
+}
+
+/// What a Service wants, and who may announce it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exposed {
+    /// What it wants.
+    pub claim: Arc<Claim>,
+    /// By pool, of those that matter for it.
+    pub reach: BTreeMap<Arc<str>, Reach>,
+}
+
+/// Who may announce an address of a pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reach {
+    /// The nodes.
+    pub candidates: Candidates,
+    /// Why there are none.
+    pub nobody: Option<Nobody>,
+}
+
+/// Why nobody announces an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Nobody {
+    /// No L2Advertisement is for the pool (name, namespace) and the Service.
+    NoAdvertisement(Arc<str>, Arc<str>),
+    /// One of those that are (by name) has service selectors, and the Service shares its address.
+    SharedWithSelectors(Arc<str>),
+    /// Nothing serves behind it.
+    NoEndpoint,
+    /// Those that may announce have no endpoint, or there are none that may.
+    NoNode {
+        /// Whether an endpoint on the node itself is wanted.
+        local: bool,
+    },
+}
+
+/// Adds to `contribution` what a Service wants outside.
+pub(super) fn service(item: &Item<Service>, view: &View<'_>, settings: &Settings, contribution: &mut Contribution) {
+    let (claim, findings) = claim::of(item, view, settings);
+    contribution.findings.extend(findings);
+    if let Some(claim) = claim {
+        let reach = reach::of(item, &claim, view, settings);
+        contribution.exposed = Some(Arc::new(Exposed { claim: Arc::new(claim), reach }));
+    }
+}
+
+/// What a pool contributes.
+pub(super) fn pool(item: &Item<IpAddressPool>, view: &View<'_>) -> Contribution {
+    let (pool, findings) = pool::among_others(item, view);
+    Contribution { pool: pool.map(|pool: Pool| Arc::new(pool)), findings, ..Contribution::default() }
+}
+
+/// What is wrong with an advertisement by itself.
+pub(super) fn advertisement(item: &Item<L2Advertisement>, view: &View<'_>) -> Contribution {
+    Contribution { findings: advertisement::judge(item, view), ..Contribution::default() }
+}

@@ -1,0 +1,109 @@
+//! What came of a claim, in words of the objects that made it.
+
+use super::{Exposed, Nobody, PREFIX, Reach};
+use crate::{
+    allocation::{Assignment, Outcome, Refusal},
+    report::Finding,
+};
+
+/// What is to be said of a Service that has `outcome`.
+pub fn findings(exposed: &Exposed, outcome: &Outcome) -> Vec<Finding> {
+    match &outcome.result {
+        // Nobody gives addresses here: whatever it has is somebody else's.
+        Err(Refusal::NoPools) => vec![Finding::note(
+            "spec.type",
+            "NoPools",
+            "no IPAddressPool says which addresses there are, so Postern gives it none",
+        )],
+        Err(refusal) => vec![failed(exposed, refusal)],
+        Ok(assignment) => held(exposed, assignment, outcome.lost.as_ref()),
+    }
+}
+
+fn failed(exposed: &Exposed, refusal: &Refusal) -> Finding {
+    Finding::refused(field(exposed, refusal), "AllocationFailed", format!("it gets no address: {refusal}"))
+        .remedy(remedy(refusal))
+}
+
+fn field(exposed: &Exposed, refusal: &Refusal) -> String {
+    let wish = &exposed.claim.wish;
+    let annotation = |name: &str| format!("metadata.annotations[{PREFIX}{name}]");
+    match refusal {
+        Refusal::UnknownPool(_) | Refusal::OtherPool { .. } => annotation("address-pool"),
+        Refusal::NotAdmitted(_) if wish.addresses.is_empty() => annotation("address-pool"),
+        Refusal::OtherFamilies(..) => "spec.ipFamilies".to_owned(),
+        _ => "spec.type".to_owned(),
+    }
+}
+
+fn remedy(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::NoPools => "add an IPAddressPool",
+        Refusal::UnknownPool(_) => "correct the name, or add the IPAddressPool",
+        Refusal::NoneOpen => {
+            "name a pool in the annotation metallb.io/address-pool, or set autoAssign, or admit it by serviceAllocation"
+        }
+        Refusal::Outside(_) => "ask for addresses of one IPAddressPool, or add them to one",
+        Refusal::NotAdmitted(_) => "admit it by serviceAllocation of the IPAddressPool, or use another",
+        Refusal::OtherPool { .. } => "ask for addresses of that pool, or name none",
+        Refusal::OtherFamilies(..) => "ask for addresses of the families that the Service has",
+        Refusal::OthersAsked(_) => "",
+        Refusal::Taken { .. } => {
+            "ask for another address, or give both the same annotation metallb.io/allow-shared-ip and ports of their own"
+        }
+        Refusal::Exhausted(_) => {
+            "add addresses to a pool, delete a Service that has one, or share one by the annotation metallb.io/allow-shared-ip"
+        }
+        Refusal::Unpinned(_) => {
+            "pin it: write the annotation metallb.io/loadBalancerIPs, or name a pool with a single address"
+        }
+    }
+}
+
+fn held(exposed: &Exposed, assignment: &Assignment, lost: Option<&Refusal>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(lost) = lost {
+        let message = format!("what it had it cannot keep: {lost}");
+        findings.push(Finding::note("status.loadBalancer", "ClearAssignment", message));
+    }
+    if let Some(refusal) = &assignment.second_refused {
+        let message = format!("it has one address and would take a second: {refusal}");
+        findings.push(Finding::note("spec.ipFamilyPolicy", "AdditionalAssignFailed", message));
+    }
+    let why = exposed.reach.get(&assignment.pool).and_then(|Reach { nobody, .. }| nobody.as_ref());
+    findings.extend(why.map(unannounced));
+    findings
+}
+
+fn unannounced(why: &Nobody) -> Finding {
+    let reason = "NotAnnounced";
+    match why {
+        Nobody::NoAdvertisement(pool, namespace) => {
+            Finding::refused("spec.type", reason, format!("no L2Advertisement is for pool {pool}, so nobody announces its addresses"))
+                .remedy(format!(
+                    "create an L2Advertisement in namespace {namespace} with spec.ipAddressPools: [{pool}] (BGP is not carried)"
+                ))
+        }
+        Nobody::SharedWithSelectors(name) => {
+            let message = format!(
+                "L2Advertisement {name} has serviceSelectors, which cannot be told apart on an address that is shared, so nobody announces it (as in MetalLB)"
+            );
+            Finding::refused("metadata.annotations[metallb.io/allow-shared-ip]", reason, message)
+                .remedy("remove the annotation, or the serviceSelectors")
+        }
+        Nobody::NoEndpoint => {
+            Finding::warning("spec.selector", reason, "no endpoint serves, so nobody announces its addresses")
+        }
+        Nobody::NoNode { local: true } => Finding::warning(
+            "spec.externalTrafficPolicy",
+            reason,
+            "no node that may announce has an endpoint that serves, so nobody does",
+        )
+        .remedy("let an L2Advertisement select the nodes of the endpoints, or use externalTrafficPolicy: Cluster"),
+        Nobody::NoNode { local: false } => {
+            Finding::refused("spec.type", reason, "no node may announce its addresses").remedy(
+                "let an L2Advertisement select nodes that have a network and not the label node.kubernetes.io/exclude-from-external-load-balancers",
+            )
+        }
+    }
+}
