@@ -12,7 +12,10 @@ use std::{
 
 use postern_config::{
     compile::{Compiler, Output},
-    kubernetes::{convert::Settings, document},
+    kubernetes::{
+        convert::{Settings, exposure::Keeper},
+        document,
+    },
     report::Report,
 };
 
@@ -58,6 +61,8 @@ fn settings(input: &str) -> Settings {
     for name in names {
         match name {
             "allow-external-names" => settings.allow_external_names = true,
+            "cluster-addresses" => settings.addresses.keeper = Keeper::Cluster,
+            "ignore-exclude-label" => settings.addresses.ignore_excluded = true,
             "no-classless-ingress" => settings.serve_classless_ingress = false,
             "no-loopback-endpoints" => settings.allow_loopback_endpoints = false,
             other => panic!("no setting is called {other}"),

@@ -13,7 +13,11 @@ these rights and no more, and asks for each kind.
 - apiGroups: [traefik.io]
   resources: [middlewares]
   verbs: [get, list, watch]
-# Where routes lead to.
+# Addresses to give out, and who announces them.
+- apiGroups: [metallb.io]
+  resources: [ipaddresspools, l2advertisements]
+  verbs: [get, list, watch]
+# Where routes lead to, and who wants an address.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch]
@@ -39,6 +43,10 @@ these rights and no more, and asks for each kind.
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get, list, watch]
+# Which nodes may announce addresses.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get, list, watch]
 # Whether another edge runs, once at each start: without it Postern observes unless it is told to own.
 - apiGroups: [""]
   resources: [pods]
@@ -55,6 +63,8 @@ these rights and no more, and asks for each kind.
     - backendtlspolicies.gateway.networking.k8s.io
     - referencegrants.gateway.networking.k8s.io
     - middlewares.traefik.io
+    - ipaddresspools.metallb.io
+    - l2advertisements.metallb.io
   verbs: [get]
 {{- end }}
 
@@ -65,6 +75,13 @@ these rights and no more, and asks for each kind.
   verbs: [update, patch]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways/status, httproutes/status, grpcroutes/status, tlsroutes/status, backendtlspolicies/status]
+  verbs: [update, patch]
+# The addresses of Services, with the annotation that names their pool, and how much of a pool is in use.
+- apiGroups: [""]
+  resources: [services/status]
+  verbs: [update, patch]
+- apiGroups: [metallb.io]
+  resources: [ipaddresspools/status]
   verbs: [update, patch]
 # What happened, where a person looks first; patched when it happens again.
 - apiGroups: [events.k8s.io]
