@@ -1,3 +1,5 @@
+//! One table per rule; claims and pools are written as short as they can be.
+
 use std::{net::IpAddr, sync::Arc};
 
 use super::*;

@@ -14,7 +14,7 @@ use super::{
 const NAMESPACE: &str = "postern-system";
 const ACCOUNT: &str = "system:serviceaccount:postern-system:postern";
 /// Beside the reading of every kind: verb, group/resource/subresource or group/resource, namespace, name.
-const NEEDED: [(&str, &str, &str, &str); 15] = [
+const NEEDED: [(&str, &str, &str, &str); 17] = [
     ("update", "networking.k8s.io/ingresses/status", "shop", ""),
     ("update", "gateway.networking.k8s.io/gatewayclasses/status", "", ""),
     ("update", "gateway.networking.k8s.io/gateways/status", "shop", ""),
@@ -22,6 +22,8 @@ const NEEDED: [(&str, &str, &str, &str); 15] = [
     ("update", "gateway.networking.k8s.io/grpcroutes/status", "shop", ""),
     ("update", "gateway.networking.k8s.io/tlsroutes/status", "shop", ""),
     ("update", "gateway.networking.k8s.io/backendtlspolicies/status", "shop", ""),
+    ("update", "/services/status", "shop", ""),
+    ("update", "metallb.io/ipaddresspools/status", "metallb-system", ""),
     ("create", "coordination.k8s.io/leases", NAMESPACE, ""),
     ("update", "coordination.k8s.io/leases", NAMESPACE, "postern"),
     ("create", "events.k8s.io/events", "shop", ""),
@@ -32,7 +34,7 @@ const NEEDED: [(&str, &str, &str, &str); 15] = [
     ("get", "apiextensions.k8s.io/customresourcedefinitions", "", "gatewayclasses.gateway.networking.k8s.io"),
 ];
 /// What whoever gets hold of the service account would want.
-const FORBIDDEN: [(&str, &str, &str, &str); 32] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 36] = [
     ("create", "/secrets", "shop", ""),
     ("update", "/secrets", "shop", "certificate"),
     ("update", "/secrets", NAMESPACE, "other"),
@@ -44,6 +46,10 @@ const FORBIDDEN: [(&str, &str, &str, &str); 32] = [
     ("get", "/pods/exec", "shop", "web"),
     ("get", "/pods/log", "shop", "web"),
     ("get", "/pods/portforward", "shop", "web"),
+    ("update", "/services", "shop", "web"),
+    ("patch", "/services", "shop", "web"),
+    ("patch", "metallb.io/ipaddresspools", "metallb-system", "home"),
+    ("update", "/nodes/status", "", "node1"),
     ("patch", "/nodes", "", "node1"),
     ("get", "/nodes/proxy", "", "node1"),
     ("create", "/namespaces", "", ""),
