@@ -6,11 +6,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use super::{
-    Claim, Counts, Families, Family, Pool, Pools, Refusal, Usage,
-    holdings::Holdings,
-    pool::in_order,
-};
+use super::{Claim, Counts, Families, Family, Pool, Pools, Refusal, Usage, holdings::Holdings, pool::in_order};
 use crate::model::id::ObjectId;
 
 /// Who has what.

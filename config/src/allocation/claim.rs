@@ -1,11 +1,6 @@
 //! Claims: who wants addresses, and how they may be shared.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt, net::IpAddr, sync::Arc};
 
 use crate::model::id::ObjectId;
 

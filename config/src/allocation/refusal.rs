@@ -98,11 +98,9 @@ impl fmt::Display for Refusal {
             }
             Self::OthersAsked(addresses) => write!(f, "{} is asked for now", listed(addresses)),
             Self::Taken { address, by, why } => write!(f, "{by} has {address}: {why}"),
-            Self::Unpinned(pools) => write!(
-                f,
-                "pool {} has several addresses, and nobody keeps a record of who has which",
-                pools.join(", ")
-            ),
+            Self::Unpinned(pools) => {
+                write!(f, "pool {} has several addresses, and nobody keeps a record of who has which", pools.join(", "))
+            }
             Self::Exhausted(usages) => usages.iter().enumerate().try_for_each(|(nth, usage)| {
                 let between = if nth == 0 { "" } else { ", " };
                 write!(f, "{between}{usage}")

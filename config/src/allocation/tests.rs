@@ -251,7 +251,11 @@ fn an_address_is_shared_by_key_with_ports_apart_and_one_backend() {
         (claim("b"), "Thing ns/a has 192.0.2.1: not both allow sharing"),
     ] {
         let asked = second.asks(&["192.0.2.1"]);
-        expect(&pools, &[claim("a").shares("k", "", 80).has(&["192.0.2.1"]), asked], &[("a", "home 192.0.2.1"), ("b", told)]);
+        expect(
+            &pools,
+            &[claim("a").shares("k", "", 80).has(&["192.0.2.1"]), asked],
+            &[("a", "home 192.0.2.1"), ("b", told)],
+        );
     }
     let udp = |mut claim: Claim| {
         claim.ports = [Port { transport: Transport::Udp, number: 80 }].into();
@@ -346,21 +350,17 @@ fn what_is_on_record_is_given_up_when_pools_or_wishes_speak_against_it() {
     for (had, told) in [
         (claim("a").has(&["192.0.9.9"]), "home 192.0.2.1 [no one pool has 192.0.9.9]"),
         (claim("a").has(&["192.0.2.0"]), "home 192.0.2.1 [no one pool has 192.0.2.0]"),
-        (
-            claim("a").has(&["198.51.100.1"]),
-            "home 192.0.2.1 [pool closed is reserved and does not let it in]",
-        ),
-        (
-            claim("a").has(&["2001:db8::1"]),
-            "home 192.0.2.1 [2001:db8::1 is not one IPv4 address, as is wanted]",
-        ),
+        (claim("a").has(&["198.51.100.1"]), "home 192.0.2.1 [pool closed is reserved and does not let it in]"),
+        (claim("a").has(&["2001:db8::1"]), "home 192.0.2.1 [2001:db8::1 is not one IPv4 address, as is wanted]"),
         (claim("a").has(&["192.0.2.2"]).asks(&["192.0.2.3"]), "home 192.0.2.3 [192.0.2.3 is asked for now]"),
         (
             claim("a").has(&["192.0.2.2"]).may_use(&["closed"]).of_pool("closed"),
             "closed 198.51.100.0 [pool closed is asked for, and the addresses are of home]",
         ),
-        (claim("a").has(&["192.0.2.2"]).of_pool("gone"), 
-            "there is no pool gone [pool gone is asked for, and the addresses are of home]"),
+        (
+            claim("a").has(&["192.0.2.2"]).of_pool("gone"),
+            "there is no pool gone [pool gone is asked for, and the addresses are of home]",
+        ),
         (
             claim("a").has(&["192.0.2.2", "192.0.2.3"]).wants(Families::Both(Family::V4)),
             "home 192.0.2.1,2001:db8:: [192.0.2.2, 192.0.2.3 is not one IPv4 and one IPv6 address, as is wanted]",
@@ -380,10 +380,7 @@ fn of_two_that_have_the_same_on_record_the_older_keeps_it() {
     expect(
         &pools,
         &[young, old],
-        &[
-            ("b", "home 192.0.2.2"),
-            ("a", "home 192.0.2.0 [Thing ns/b has 192.0.2.2: not both allow sharing]"),
-        ],
+        &[("b", "home 192.0.2.2"), ("a", "home 192.0.2.0 [Thing ns/b has 192.0.2.2: not both allow sharing]")],
     );
 }
 
@@ -412,8 +409,7 @@ fn a_pool_counts_addresses_and_not_who_shares_them() {
 #[test]
 fn ten_thousand_claims_on_a_huge_pool_are_decided_at_once() {
     let pools = pools([pool("huge", &["2001:db8::/32"])]);
-    let claims: Vec<_> =
-        (0..10_000).map(|n| claim(&format!("c{n:05}")).wants(Families::One(Family::V6))).collect();
+    let claims: Vec<_> = (0..10_000).map(|n| claim(&format!("c{n:05}")).wants(Families::One(Family::V6))).collect();
     let allocation = allocate(&pools, &claims);
     assert_eq!(outcome(&allocation, "c09999"), "huge 2001:db8::270f");
 }

@@ -105,7 +105,8 @@ impl Addresses {
     fn decide(&mut self) -> BTreeSet<ObjectId> {
         let by_name = |pool: &Arc<Pool>| (pool.name.clone(), pool.clone());
         let pools: Pools = self.pools.values().map(by_name).collect();
-        let claims: OrdMap<ObjectId, Arc<Claim>> = self.exposed.iter().map(|(of, it)| (of.clone(), it.claim.clone())).collect();
+        let claims: OrdMap<ObjectId, Arc<Claim>> =
+            self.exposed.iter().map(|(of, it)| (of.clone(), it.claim.clone())).collect();
         let after = allocate(&pools, claims.values().map(|claim| &**claim));
         let before = std::mem::replace(&mut self.ledger.allocation, Arc::new(after));
         self.ledger.pool_objects = Arc::new(self.pools.iter().map(|(of, it)| (of.clone(), it.name.clone())).collect());
@@ -142,9 +143,11 @@ impl Addresses {
             of: of.iter().cloned().collect(),
         };
         for object in of {
-            let Some((exposed, assignment)) = self.exposed.get(object).zip(
-                self.ledger.allocation.outcomes.get(object).and_then(|outcome| outcome.result.as_ref().ok()),
-            ) else {
+            let Some((exposed, assignment)) = self
+                .exposed
+                .get(object)
+                .zip(self.ledger.allocation.outcomes.get(object).and_then(|outcome| outcome.result.as_ref().ok()))
+            else {
                 continue;
             };
             if exposed.claim.purpose == Purpose::Served {

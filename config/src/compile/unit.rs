@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     allocation::Pool,
     kubernetes::{
-        convert::{self, exposure::Exposed, Contribution, Filled, Settings, SniClaim, SocketClaim},
+        convert::{self, Contribution, Filled, Settings, SniClaim, SocketClaim, exposure::Exposed},
         store::{Key, Store},
         view::View,
     },

@@ -64,7 +64,9 @@ impl Candidates {
         match (&mut *self, other) {
             (Self::Named(ours), Self::Named(theirs)) => {
                 for (node, candidate) in theirs {
-                    ours.entry(node.clone()).and_modify(|ours| ours.merge(candidate)).or_insert_with(|| candidate.clone());
+                    ours.entry(node.clone())
+                        .and_modify(|ours| ours.merge(candidate))
+                        .or_insert_with(|| candidate.clone());
                 }
             }
             (Self::Everybody(ours), Self::Everybody(theirs)) => ours.merge(theirs),

@@ -17,8 +17,8 @@ use std::{
 
 use http::HeaderName;
 use ipnet::IpNet;
-use postern_config::kubernetes::convert::{self, exposure::AddressSettings};
 pub use postern_config::kubernetes::convert::EntryPoint;
+use postern_config::kubernetes::convert::{self, exposure::AddressSettings};
 use postern_config::provider::kubernetes::{Scope, Writing};
 pub use resolve::{Mistake, Place, Said, resolve};
 pub use roles::Roles;
@@ -293,11 +293,7 @@ impl Default for Classes {
 impl Default for Policy {
     fn default() -> Self {
         let convert::Settings {
-            allow_external_names,
-            allow_cross_namespace,
-            allow_loopback_endpoints,
-            addresses,
-            ..
+            allow_external_names, allow_cross_namespace, allow_loopback_endpoints, addresses, ..
         } = for_files();
         let ignore_exclude_label = addresses.ignore_excluded;
         Self { allow_external_names, allow_cross_namespace, allow_loopback_endpoints, ignore_exclude_label }

@@ -15,7 +15,8 @@ pub fn record(kind: Kind, status: &Value) -> Option<Value> {
         // Times of its heartbeats would make news of every one.
         Kind::Node => {
             let conditions = status.get("conditions")?.as_array()?.iter();
-            let read = conditions.filter(|condition| condition.get("type").is_some_and(|it| it == Node::NETWORK_UNAVAILABLE));
+            let read =
+                conditions.filter(|condition| condition.get("type").is_some_and(|it| it == Node::NETWORK_UNAVAILABLE));
             let field = |condition: &Value, name| condition.get(name).cloned().unwrap_or_default();
             let read: Vec<_> =
                 read.map(|it| json!({"type": field(it, "type"), "status": field(it, "status")})).collect();

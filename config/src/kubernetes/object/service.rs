@@ -233,4 +233,3 @@ pub struct ServicePort {
     #[serde(default)]
     node_port: Unused,
 }
-

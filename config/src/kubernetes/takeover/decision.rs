@@ -316,7 +316,11 @@ mod tests {
         let base = Settings::for_files(Timestamp::UNIX_EPOCH);
         let mut judged = base.clone();
         judged.addresses.keeper = Keeper::Other;
-        assert_eq!(auto.apply(base.clone()), judged, "routes are judged as if all were owned, and nothing is announced");
+        assert_eq!(
+            auto.apply(base.clone()),
+            judged,
+            "routes are judged as if all were owned, and nothing is announced"
+        );
 
         let told = wishes(&[(Traefik, Wish::Own)]).decide(nginx, &Remembered::new());
         assert!(!told.observes());

@@ -54,7 +54,9 @@ fn selectors(spec: &L2AdvertisementSpec) -> impl Iterator<Item = (String, &Label
         list.iter().enumerate().map(move |(index, wanted)| (format!("spec.{name}[{index}]"), wanted))
     });
     let preferred = spec.preferred_node_selectors.iter().enumerate();
-    named.chain(preferred.map(|(index, it)| (format!("spec.preferredNodeSelectors[{index}].preference"), &it.preference)))
+    named.chain(
+        preferred.map(|(index, it)| (format!("spec.preferredNodeSelectors[{index}].preference"), &it.preference)),
+    )
 }
 
 /// Those for the addresses of a pool that a Service with these labels has.

@@ -107,7 +107,9 @@ fn asked(item: &Item<Service>) -> Result<Vec<IpAddr>, Finding> {
         (None, None) => return Ok(Vec::new()),
         (Some(_), Some(_)) => {
             let message = format!("the annotation {PREFIX}{ADDRESSES} asks for addresses too");
-            return Err(Finding::refused("spec.loadBalancerIP", "LoadBalancerFailed", message).remedy("keep one of the two"));
+            return Err(
+                Finding::refused("spec.loadBalancerIP", "LoadBalancerFailed", message).remedy("keep one of the two")
+            );
         }
         (Some(list), None) => (field(&format!("{PREFIX}{ADDRESSES}")), list),
         (None, Some(address)) => ("spec.loadBalancerIP".to_owned(), address),
@@ -115,7 +117,8 @@ fn asked(item: &Item<Service>) -> Result<Vec<IpAddr>, Finding> {
     let parsed = list.split(',').map(|text| text.trim().parse::<IpAddr>().map_err(|_| text.trim()));
     let parsed: Result<Vec<_>, _> = parsed.map(|address| address.map(|address| address.to_canonical())).collect();
     let refused = |message| Finding::refused(field.as_str(), "LoadBalancerFailed", message);
-    let addresses = parsed.map_err(|text| refused(format!("{text:?} is not an IP address")).remedy("write an address"))?;
+    let addresses =
+        parsed.map_err(|text| refused(format!("{text:?} is not an IP address")).remedy("write an address"))?;
     let families: BTreeSet<_> = addresses.iter().map(|address| Family::of(*address)).collect();
     if families.len() < addresses.len() {
         let message = format!("{list} is more than one address of a family");

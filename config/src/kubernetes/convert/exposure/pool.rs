@@ -32,7 +32,8 @@ pub(super) fn read(item: &Item<IpAddressPool>) -> (Pool, Vec<Finding>) {
         }
     }
     if spec.addresses.is_empty() {
-        findings.push(Finding::refused("spec.addresses", "NoAddresses", "the pool has no addresses").remedy("add a range"));
+        findings
+            .push(Finding::refused("spec.addresses", "NoAddresses", "the pool has no addresses").remedy("add a range"));
     }
     let reserved = spec.service_allocation.as_ref().map(|allocation| Priority(allocation.priority));
     findings.extend(spec.service_allocation.iter().flat_map(selector_problems));
@@ -54,7 +55,10 @@ fn selector_problems(allocation: &ServiceAllocation) -> Vec<Finding> {
     let field = |name: &str, index: usize| format!("spec.serviceAllocation.{name}[{index}]");
     let of_list = |name: &'static str, selectors: &[_]| {
         let problem = |(index, wanted)| {
-            Some(Finding::refused(field(name, index), "InvalidSelector", selector::problem(wanted)?).remedy("correct it"))
+            Some(
+                Finding::refused(field(name, index), "InvalidSelector", selector::problem(wanted)?)
+                    .remedy("correct it"),
+            )
         };
         selectors.iter().enumerate().filter_map(problem).collect::<Vec<_>>()
     };
@@ -76,7 +80,10 @@ pub(super) fn among_others(item: &Item<IpAddressPool>, view: &View<'_>) -> (Opti
         let overlap = |elder: &&Pool| elder.ranges.iter().any(|other| other.overlaps(range));
         let Some(elder) = elders.iter().find(overlap) else { return true };
         let message = format!("{range} overlaps pool {}, which is older, and is not given out of this one", elder.name);
-        findings.push(Finding::refused(field_of(item, range), "OverlappingRange", message).remedy("take the addresses out of one of the two"));
+        findings.push(
+            Finding::refused(field_of(item, range), "OverlappingRange", message)
+                .remedy("take the addresses out of one of the two"),
+        );
         false
     });
     (Some(pool), findings)
@@ -95,11 +102,7 @@ fn field_of(item: &Item<IpAddressPool>, range: &Range) -> String {
 
 /// Whether the pool, if it is kept for some, is kept for this Service too. A selector that is wrong lets nobody in, and
 /// neither does a selector of namespaces that none has the labels for.
-pub(super) fn admits(
-    allocation: &ServiceAllocation,
-    service: &Meta,
-    namespace: &Labels,
-) -> bool {
+pub(super) fn admits(allocation: &ServiceAllocation, service: &Meta, namespace: &Labels) -> bool {
     let fits = |wanted: &_, labels: &_| selector::problem(wanted).is_none() && selector::matches(wanted, labels);
     let everywhere = allocation.namespaces.is_empty() && allocation.namespace_selectors.is_empty();
     let in_namespace = everywhere

@@ -126,7 +126,8 @@ fn candidates(
 
 /// What the advertisements that are for a node with these labels say together.
 fn candidate(ads: &[&Arc<Item<L2Advertisement>>], node: &Labels) -> Option<Candidate> {
-    let mut fitting = ads.iter().map(|ad| &ad.body.spec).filter(|spec| advertisement::is_for_node(spec, node)).peekable();
+    let mut fitting =
+        ads.iter().map(|ad| &ad.body.spec).filter(|spec| advertisement::is_for_node(spec, node)).peekable();
     let mut interfaces = advertisement::interfaces(fitting.peek()?);
     let mut weight = 0;
     for spec in fitting {

@@ -1,9 +1,6 @@
 //! Where a route attaches: `parentRefs` against listeners, their allowed routes and their hostnames.
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
     certificate_ref,
@@ -331,7 +328,8 @@ impl<'v> Request<'_, 'v> {
             (FromNamespaces::All, _) => true,
             (FromNamespaces::Same, _) => gateway.meta.namespace == self.guest.meta.namespace,
             (FromNamespaces::Selector, Some(wanted)) => {
-                selector::problem(wanted).is_none() && selector::matches(wanted, &namespace::labels(self.view, &self.guest.meta.namespace))
+                selector::problem(wanted).is_none()
+                    && selector::matches(wanted, &namespace::labels(self.view, &self.guest.meta.namespace))
             }
             (FromNamespaces::Selector, None) | (FromNamespaces::None, _) => false,
         }
