@@ -166,6 +166,7 @@ mod tests {
         let bound = Bound {
             admin: Some(([127, 0, 0, 1], 4713).into()),
             metrics: None,
+            admin_vip: None,
             listeners: vec![
                 (SocketKey { address: None, port: 80 }, ([127, 0, 0, 1], 4711).into()),
                 (SocketKey { address: None, port: 443 }, ([127, 0, 0, 1], 8443).into()),
