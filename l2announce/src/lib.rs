@@ -4,7 +4,11 @@
 pub mod announcement;
 pub mod election;
 pub mod heartbeat;
+pub mod link;
 pub mod moment;
+pub mod responder;
+pub mod socket;
+pub mod wire;
 
 pub use announcement::{Announcement, Announcements, Candidate, Interfaces, NodeName, Purpose};
 pub use moment::Moment;

@@ -163,8 +163,8 @@ fn pure_cores_read_no_clock_and_no_file() {
         "config/src/kubernetes",
         "config/src/report.rs",
         "proxy/src/upstream/balance",
-        "l2announce/src/arp",
-        "l2announce/src/ndp",
+        "l2announce/src/wire",
+        "l2announce/src/responder",
         "l2announce/src/election",
         "acme/src/order",
     ];

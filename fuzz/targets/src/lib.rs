@@ -2,6 +2,7 @@
 //! of the result. cargo-fuzz calls them with inputs that it invents; `tests/replay.rs` with those that are kept.
 #![forbid(unsafe_code)]
 
+mod arp;
 mod client_hello;
 mod compile;
 mod forwarded_headers;
@@ -9,12 +10,15 @@ mod go_regex;
 mod handover;
 mod http1_guard;
 mod manifests;
+mod ndp;
 mod path_normalisation;
 mod peer_frame;
 mod proxy_protocol;
 mod request_host;
 mod route_match;
+mod segment;
 
+pub use arp::arp;
 pub use client_hello::client_hello;
 pub use compile::compile;
 pub use forwarded_headers::forwarded_headers;
@@ -22,6 +26,7 @@ pub use go_regex::go_regex;
 pub use handover::handover;
 pub use http1_guard::http1_guard;
 pub use manifests::manifests;
+pub use ndp::ndp;
 pub use path_normalisation::path_normalisation;
 pub use peer_frame::peer_frame;
 pub use proxy_protocol::proxy_protocol;
@@ -33,6 +38,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them; the names are those of the corpora.
 pub const TARGETS: &[Target] = &[
+    ("arp", arp),
     ("client_hello", client_hello),
     ("compile", compile),
     ("forwarded_headers", forwarded_headers),
@@ -40,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("handover", handover),
     ("http1_guard", http1_guard),
     ("manifests", manifests),
+    ("ndp", ndp),
     ("path_normalisation", path_normalisation),
     ("peer_frame", peer_frame),
     ("proxy_protocol", proxy_protocol),
