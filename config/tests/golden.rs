@@ -13,10 +13,11 @@ use std::{
 use postern_config::{
     compile::{Compiler, Output},
     kubernetes::{
-        convert::{Settings, exposure::Keeper},
+        convert::{EntryPoint, Settings, exposure::Keeper},
         document,
     },
     report::Report,
+    snapshot::{SocketKey, Transport},
 };
 
 #[test]
@@ -64,6 +65,12 @@ fn settings(input: &str) -> Settings {
             "cluster-addresses" => settings.addresses.keeper = Keeper::Cluster,
             "ignore-exclude-label" => settings.addresses.ignore_excluded = true,
             "no-classless-ingress" => settings.serve_classless_ingress = false,
+            "private-entry-point" => settings.entry_points.push(EntryPoint {
+                name: "private".into(),
+                socket: SocketKey { address: Some([192, 0, 2, 2].into()), port: 443 },
+                transport: Transport::Tls,
+                ingress_classes: vec!["traefik-private".into()],
+            }),
             "no-loopback-endpoints" => settings.allow_loopback_endpoints = false,
             other => panic!("no setting is called {other}"),
         }

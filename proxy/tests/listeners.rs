@@ -14,7 +14,10 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use postern_config::snapshot::{Listener, Snapshot, SocketKey, Transport};
+use postern_config::{
+    allocation::Purpose,
+    snapshot::{Announcement, Candidate, Candidates, Listener, Snapshot, SocketKey, Transport},
+};
 use postern_proxy::{
     exchange::{Body, Connection},
     listener::Listeners,
@@ -82,7 +85,16 @@ impl World {
     }
 
     fn plan_of(&mut self, keys: impl IntoIterator<Item = SocketKey>) {
+        self.plan_with(keys, []);
+    }
+
+    fn plan_with(
+        &mut self,
+        keys: impl IntoIterator<Item = SocketKey>,
+        announced: impl IntoIterator<Item = (IpAddr, Announcement)>,
+    ) {
         let mut snapshot = Snapshot::default();
+        snapshot.announcements.extend(announced.into_iter().map(|(address, it)| (address, Arc::new(it))));
         for key in keys {
             let listener = Listener {
                 key,
@@ -213,6 +225,25 @@ fn a_port_that_is_taken_is_reported_and_had_once_it_is_free() {
     drop(taken);
     world.plan(&[1]);
     assert_eq!(world.address(1), address);
+}
+
+#[test]
+fn an_address_that_is_announced_is_bound_before_the_host_has_it_and_no_other() {
+    // TEST-NET-3 (RFC 5737): nobody has them.
+    let (vip, other) = (IpAddr::from([203, 0, 113, 71]), IpAddr::from([203, 0, 113, 72]));
+    let mut world = world(settings(), 1);
+    let socket = |address| SocketKey { address: Some(address), port: 1 };
+    let announcement = Announcement {
+        candidates: Candidates::Everybody(Candidate::default()),
+        elected_as: vip,
+        purpose: Purpose::Served,
+        of: Default::default(),
+    };
+    world.plan_with([socket(vip), socket(other)], [(vip, announcement)]);
+    let status = world.listeners.status().load_full();
+    let bound: Vec<_> = status.bound.iter().map(|(key, _)| *key).collect();
+    let problems: Vec<_> = status.problems.iter().map(|problem| problem.key).collect();
+    assert_eq!((bound, problems), (vec![socket(vip)], vec![socket(other)]));
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn remedy(kind: io::ErrorKind) -> &'static str {
             "grant CAP_NET_BIND_SERVICE, lower net.ipv4.ip_unprivileged_port_start, or bind a port above 1023 with --map-port"
         }
         io::ErrorKind::AddrNotAvailable => {
-            "the address is not on this node: correct --bind, or give the node the address"
+            "the address is not on this node: correct --bind, give the node the address, or have it announced (a Service of class postern.dev/proxy that asks for it)"
         }
         _ => "retried every few seconds",
     }
@@ -61,32 +61,49 @@ pub(super) enum Company {
     Beside,
 }
 
+/// Whether the host must have the address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Yes: anything else is a mistake.
+    Required,
+    /// No: it is a virtual one, that comes once it may be announced here.
+    Awaited,
+}
+
 /// `count` sockets of one SO_REUSEPORT group. Port 0 lets the system choose one for all.
-pub(super) fn bind_group(address: SocketAddr, count: usize, company: Company) -> io::Result<Vec<TcpListener>> {
+pub(super) fn bind_group(
+    address: SocketAddr,
+    count: usize,
+    company: Company,
+    presence: Presence,
+) -> io::Result<Vec<TcpListener>> {
     // A group lets anybody of the same user in: another program, or a second Postern, is found only without the option.
     if address.port() != 0 && company == Company::Alone {
-        new_socket(address)?.bind(&address.into())?;
+        new_socket(address, presence)?.bind(&address.into())?;
     }
-    let first = bind_one(address)?;
+    let first = bind_one(address, presence)?;
     let actual = first.local_addr()?;
-    let rest = (1..count.max(1)).map(|_| bind_one(actual));
+    let rest = (1..count.max(1)).map(|_| bind_one(actual, presence));
     std::iter::once(Ok(first)).chain(rest).collect()
 }
 
 /// One more socket of a group that is bound. The kernel lets in who has the effective user of the group's other sockets.
-pub(super) fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = new_socket(address)?;
+pub(super) fn bind_one(address: SocketAddr, presence: Presence) -> io::Result<TcpListener> {
+    let socket = new_socket(address, presence)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+fn new_socket(address: SocketAddr, presence: Presence) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
+    }
+    if presence == Presence::Awaited {
+        if address.is_ipv4() { socket.set_freebind_v4(true) } else { socket.set_freebind_v6(true) }?;
     }
     Ok(socket)
 }

@@ -92,7 +92,8 @@ impl Group {
     pub(super) fn widen(&mut self, count: usize) -> Vec<TcpListener> {
         let mut added = Vec::new();
         while self.sockets.len() < count {
-            let pair = bind::bind_one(self.address).and_then(|socket| Ok((socket.try_clone()?, socket)));
+            let pair = bind::bind_one(self.address, bind::Presence::Awaited)
+                .and_then(|socket| Ok((socket.try_clone()?, socket)));
             match pair {
                 Ok((copy, socket)) => {
                     self.sockets.push(copy);

@@ -18,7 +18,7 @@ mod tunnel;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, HashMap},
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
 };
@@ -26,7 +26,10 @@ use std::{
 use arc_swap::ArcSwap;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use postern_config::snapshot::{SocketKey, Transport};
+use postern_config::{
+    allocation::Purpose,
+    snapshot::{SocketKey, Transport},
+};
 use tokio::sync::watch;
 
 pub use bind::BindProblem;
@@ -34,7 +37,7 @@ pub use handover::Heirloom;
 pub use limits::{Occupancy, Place};
 
 use self::{
-    bind::Company,
+    bind::{Company, Presence},
     group::{Group, Site, Stage},
     load::Loads,
 };
@@ -190,13 +193,22 @@ where
 
     fn add(&mut self, key: SocketKey, address: SocketAddr, company: Company) -> Result<(), BindProblem> {
         let company = if self.is_shared(address) { Company::Beside } else { company };
-        let bound = bind::bind_group(address, self.common.workers.len(), company)
+        let bound = bind::bind_group(address, self.common.workers.len(), company, self.presence(address.ip()))
             .and_then(|sockets| Ok((Group::new(&sockets, false)?, sockets)));
         let (group, sockets) = bound.map_err(|error| BindProblem::new(key, address, &error))?;
         tracing::info!(listener = %key, address = %group.address, "listening");
         self.start(key, &group, sockets);
         self.groups.insert((key, address), group);
         Ok(())
+    }
+
+    fn presence(&self, address: IpAddr) -> Presence {
+        let plan = self.shared.plan.load();
+        let announcement = plan.snapshot.announcements.get(&address);
+        match announcement.map(|announcement| announcement.purpose) {
+            Some(Purpose::Served) => Presence::Awaited,
+            Some(Purpose::Foreign) | None => Presence::Required,
+        }
     }
 
     /// Whether a socket of ours is on the same port for all addresses, or this one for all beside it: the kernel gives

@@ -194,8 +194,8 @@ keys! {
     "handover.leave" ("true or false", "false")
         "Whether the old one drains and ends by itself once it is replaced. Not where something else ends it, as in Kubernetes." =>
         |s, v| { s.handover.leave = v.flag()?; Ok(()) };
-    "entryPoints" ("map of name to {port, address, tls}", "web: {port: 80}, websecure: {port: 443, tls: true}")
-        "Sockets that exist whatever the objects say; Ingress objects are served on all of them." =>
+    "entryPoints" ("map of name to {port, address, tls, ingressClasses}", "web: {port: 80}, websecure: {port: 443, tls: true}")
+        "Sockets that exist whatever the objects say. Ingress objects are served on all of them, but those of a class that some name in `ingressClasses` on these alone." =>
         |s, v| { s.entry_points = entry_points(v)?; Ok(()) };
     "admin.address" ("address:port, or off", "127.0.0.1:9000")
         "Where health, metrics and the API answer." =>
@@ -468,7 +468,7 @@ fn entry_points(value: &Value) -> Result<Vec<EntryPoint>, Refused> {
 }
 
 fn entry_point(entry: &Entry) -> Result<EntryPoint, Refused> {
-    let (mut port, mut address, mut tls) = (None, None, false);
+    let (mut port, mut address, mut tls, mut ingress_classes) = (None, None, false, Vec::new());
     for part in entry.value.map()? {
         let at = |refused: Refused| Refused {
             line: Some(part.line),
@@ -478,11 +478,15 @@ fn entry_point(entry: &Entry) -> Result<EntryPoint, Refused> {
             "port" => port = Some(part.value.number::<u16>(1..=65_535).map_err(at)?),
             "address" => address = part.value.addresses().map_err(at)?.into_iter().next(),
             "tls" => tls = part.value.flag().map_err(at)?,
-            _ => return Err(at("unknown; known are port, address and tls".to_owned().into())),
+            "ingressClasses" => {
+                let names = part.value.list().map_err(|refused| at(refused.into()))?;
+                ingress_classes = names.into_iter().map(Into::into).collect();
+            }
+            _ => return Err(at("unknown; known are port, address, tls and ingressClasses".to_owned().into())),
         }
     }
     let missing = || Refused { line: Some(entry.line), message: format!("{}: port is missing", entry.key) };
     let socket = SocketKey { address, port: port.ok_or_else(missing)? };
     let transport = if tls { Transport::Tls } else { Transport::Plain };
-    Ok(EntryPoint { name: entry.key.as_str().into(), socket, transport })
+    Ok(EntryPoint { name: entry.key.as_str().into(), socket, transport, ingress_classes })
 }

@@ -68,6 +68,7 @@ impl Settings {
             name: name.into(),
             socket: SocketKey { address: None, port },
             transport,
+            ingress_classes: Vec::new(),
         };
         Self {
             entry_points: vec![entry_point("web", 80, Transport::Plain), entry_point("websecure", 443, Transport::Tls)],
@@ -101,6 +102,18 @@ pub struct EntryPoint {
     pub socket: SocketKey,
     /// What is spoken first.
     pub transport: Transport,
+    /// The IngressClasses whose Ingresses are served here and nowhere else. Empty: those that no entry point names.
+    pub ingress_classes: Vec<Arc<str>>,
+}
+
+impl EntryPoint {
+    /// Those of `all` where an Ingress of `class` may be served: a class that is bound to some is kept off the others,
+    /// which may be seen by other people.
+    pub fn of_class<'a>(all: &'a [Self], class: Option<&str>) -> Vec<&'a Self> {
+        let names = |entry: &&Self| entry.ingress_classes.iter().any(|name| Some(&**name) == class);
+        let own: Vec<_> = all.iter().filter(names).collect();
+        if own.is_empty() { all.iter().filter(|entry| entry.ingress_classes.is_empty()).collect() } else { own }
+    }
 }
 
 /// What one object asks for. All fields are sorted by the order in which the object states them.

@@ -147,7 +147,8 @@ fn lead(port: &ServicePort, name: &str, number: u16, entry_points: &[EntryPoint]
     match spoken(port, name) {
         Some(transport) => {
             let name: Arc<str> = if name.is_empty() { number.to_string().into() } else { name.into() };
-            Ok(EntryPoint { name, socket: SocketKey { address: None, port: number }, transport })
+            let socket = SocketKey { address: None, port: number };
+            Ok(EntryPoint { name, socket, transport, ingress_classes: Vec::new() })
         }
         None => Err("what is spoken on it is not known to be HTTP; if it is, name it under entryPoints".to_owned()),
     }

@@ -51,8 +51,17 @@ fn usual_controller(class: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether the Ingress is ours, and whose habits it follows; otherwise what to tell.
-pub(super) fn judge(item: &Item<Ingress>, view: &View<'_>, settings: &Settings) -> Result<Product, Finding> {
+/// An Ingress that is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ours<'a> {
+    /// Whose habits it follows.
+    pub(super) product: Product,
+    /// The class that it is of.
+    pub(super) class: Option<&'a str>,
+}
+
+/// Whether the Ingress is ours; otherwise what to tell.
+pub(super) fn judge<'a>(item: &'a Item<Ingress>, view: &View<'a>, settings: &Settings) -> Result<Ours<'a>, Finding> {
     if let Some(name) = &item.body.spec.ingress_class_name {
         return named(name, "spec.ingressClassName", view, settings);
     }
@@ -61,12 +70,12 @@ pub(super) fn judge(item: &Item<Ingress>, view: &View<'_>, settings: &Settings) 
     }
     match default_class(view) {
         Some(class) => controlled(&class.body.spec.controller, &class.meta.name, "spec.ingressClassName", settings),
-        None if settings.serve_classless_ingress => Ok(Product::Traefik),
+        None if settings.serve_classless_ingress => Ok(Ours { product: Product::Traefik, class: None }),
         None => Err(Finding::note("spec.ingressClassName", "NotOurs", "names no class, and such are not served")),
     }
 }
 
-fn named(name: &str, field: &'static str, view: &View<'_>, settings: &Settings) -> Result<Product, Finding> {
+fn named<'a>(name: &'a str, field: &'static str, view: &View<'a>, settings: &Settings) -> Result<Ours<'a>, Finding> {
     let class = view.get::<IngressClass>("", name);
     let controller = class.map(|class| &*class.body.spec.controller).or_else(|| usual_controller(name));
     match controller {
@@ -78,9 +87,14 @@ fn named(name: &str, field: &'static str, view: &View<'_>, settings: &Settings) 
     }
 }
 
-fn controlled(controller: &str, class: &str, field: &'static str, settings: &Settings) -> Result<Product, Finding> {
+fn controlled<'a>(
+    controller: &str,
+    class: &'a str,
+    field: &'static str,
+    settings: &Settings,
+) -> Result<Ours<'a>, Finding> {
     if settings.ingress_controllers.iter().any(|ours| **ours == *controller) {
-        Ok(Product::of_controller(controller))
+        Ok(Ours { product: Product::of_controller(controller), class: Some(class) })
     } else {
         let message = format!("class {class} belongs to {controller}; not served here");
         Err(Finding::note(field, "NotOurs", message))

@@ -31,12 +31,12 @@ use self::router::{PathMatcher, Router};
 
 /// What an Ingress contributes.
 pub fn convert(item: &Item<Ingress>, view: &View<'_>, settings: &Settings) -> Contribution {
-    let product = match class::judge(item, view, settings) {
-        Ok(product) => product,
+    let ours = match class::judge(item, view, settings) {
+        Ok(ours) => ours,
         Err(finding) => return Contribution { findings: vec![finding], ..Contribution::default() },
     };
     let mut contribution = Contribution::default();
-    let router = router::read(item, product, view, settings, &mut contribution);
+    let router = router::read(item, ours, view, settings, &mut contribution);
     let mut maker = Maker { item, view, router, contribution };
     maker.rules();
     maker.default_backend();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::class::Product;
+use super::class::{Ours, Product};
 use crate::{
     kubernetes::{
         convert::{
@@ -42,18 +42,19 @@ const CARRIED: &[&str] = &["entrypoints", "middlewares", "tls", "pathmatcher"];
 /// Reads the annotations.
 pub(super) fn read<'a>(
     item: &Item<Ingress>,
-    product: Product,
+    ours: Ours<'_>,
     view: &View<'_>,
     settings: &'a Settings,
     contribution: &mut Contribution,
 ) -> Router<'a> {
+    let product = ours.product;
     let mut reader = Reader { item, findings: Vec::new(), closed: None };
     reader.not_carried(product);
     // Traefik's annotations on an Ingress of ingress-nginx have no effect there, nor here.
     let applies = product != Product::Nginx;
     let router = Router {
         product,
-        entry_points: reader.entry_points(settings, applies),
+        entry_points: reader.entry_points(settings, ours.class, applies),
         middlewares: if applies { reader.middlewares(view, settings) } else { Vec::new() },
         matcher: reader.matcher(applies),
         closed: None,
@@ -86,8 +87,9 @@ impl<'i> Reader<'i> {
         self.findings.push(Finding::refused(field, reason, format!("{message}; answers 503")).remedy(remedy));
     }
 
-    fn entry_points<'s>(&mut self, settings: &'s Settings, applies: bool) -> Vec<&'s EntryPoint> {
-        let all = settings.entry_points.iter();
+    fn entry_points<'s>(&mut self, settings: &'s Settings, class: Option<&str>, applies: bool) -> Vec<&'s EntryPoint> {
+        let of_class = EntryPoint::of_class(&settings.entry_points, class);
+        let all = of_class.iter().copied();
         let names = if applies { self.list("entrypoints").filter(|names| !names.is_empty()) } else { None };
         let mut chosen: Vec<_> =
             all.clone().filter(|entry| names.as_ref().is_none_or(|names| names.contains(&&*entry.name))).collect();
@@ -96,7 +98,7 @@ impl<'i> Reader<'i> {
             let finding = Finding::refused(
                 annotation::field(&format!("{ROUTER}entrypoints")),
                 "NoEntryPoint",
-                format!("there is no entry point {name}; there are {}", known.join(", ")),
+                format!("there is no entry point {name} for its class; there are {}", known.join(", ")),
             );
             self.findings.push(finding);
         }
