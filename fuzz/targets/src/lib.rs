@@ -8,6 +8,7 @@ mod compile;
 mod forwarded_headers;
 mod go_regex;
 mod handover;
+mod heartbeat;
 mod http1_guard;
 mod manifests;
 mod ndp;
@@ -24,6 +25,7 @@ pub use compile::compile;
 pub use forwarded_headers::forwarded_headers;
 pub use go_regex::go_regex;
 pub use handover::handover;
+pub use heartbeat::heartbeat;
 pub use http1_guard::http1_guard;
 pub use manifests::manifests;
 pub use ndp::ndp;
@@ -44,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     ("forwarded_headers", forwarded_headers),
     ("go_regex", go_regex),
     ("handover", handover),
+    ("heartbeat", heartbeat),
     ("http1_guard", http1_guard),
     ("manifests", manifests),
     ("ndp", ndp),

@@ -14,7 +14,7 @@ use super::{
     order::Order,
     peer::Peers,
     profile::Profile,
-    rank::{Class, Standing},
+    rank::{Class, Standing, insistence},
     view::WhyNot,
 };
 use crate::{
@@ -89,7 +89,7 @@ impl Group {
     }
 
     /// The strongest of the other nodes that are heard and answer for one of the addresses.
-    pub(super) fn strongest(&mut self, around: &Around<'_>) -> Option<Rival> {
+    pub(super) fn strongest(&self, around: &Around<'_>) -> Option<Rival> {
         let links = self.links(around);
         let mut strongest: Option<Rival> = None;
         for (node, peer) in around.peers {
@@ -100,7 +100,7 @@ impl Group {
             let answered: Vec<_> = claimed.filter(|claimed| claimed.claim.answers()).collect();
             let Some(epoch) = answered.iter().map(|claimed| claimed.epoch).max() else { continue };
             let offers = answered.iter().all(|claimed| claimed.claim == crate::heartbeat::Claim::Offered);
-            let rival = Rival { strength: (epoch, self.score(node)), node: node.clone(), offers };
+            let rival = Rival { strength: (epoch, insistence(node)), node: node.clone(), offers };
             if strongest.as_ref().is_none_or(|strongest| strongest.strength < rival.strength) {
                 strongest = Some(rival);
             }

@@ -9,8 +9,9 @@ use super::{
     group::{Conflict, Group, Holding, Mine, Retry},
     order::Order,
     peer::of_mac,
+    rank::insistence,
 };
-use crate::{Moment, NodeName};
+use crate::{Moment, NodeName, heartbeat::Claim};
 
 /// Between two words to a stranger (RFC 5227, DEFEND_INTERVAL).
 const DEFEND: Duration = Duration::from_secs(10);
@@ -68,10 +69,14 @@ impl Group {
         agenda: &mut Agenda,
     ) {
         let offers = self.mine.as_ref().is_some_and(|mine: &Mine| mine.offer.is_some());
-        let is_lower = self.score(around.node) < self.score(&node);
+        let is_lower = insistence(around.node) < insistence(&node);
         let goes_on = self.blind.is_some_and(|first| around.now.since(first) >= around.profile.beat);
         if offers || is_lower || goes_on {
+            let epoch = self.own_epoch();
             self.stand_down(agenda);
+            if !offers {
+                self.say_given_up(Claim::Yielded, epoch, around.now);
+            }
             self.blind = None;
             self.lately.insert(address, around.now);
             self.retry = Some(Retry::after(None, around.now, around.profile.timeout(), around.profile.timeout()));

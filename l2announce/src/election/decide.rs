@@ -4,14 +4,21 @@
 //! heard answers for, unless that one offers it; and before anything is taken whose owner has merely fallen silent, the
 //! segment is asked, which knows better than heartbeats.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use pnet_base::MacAddr;
 
 use super::{
     around::{Agenda, Around, Rival},
     group::{Conflict, Group, Holding, Mine, Motive, Offer, Retry, Takeover, Vacancy, Vacant},
     order::{Order, Probe},
+    peer::{Peer, of_mac},
+    rank::insistence,
 };
-use crate::{Moment, heartbeat::Claim};
+use crate::{
+    Moment, NodeName,
+    heartbeat::{Claim, Claimed, Stance},
+};
 
 /// For so long after somebody owned an address a short probe is enough.
 pub(super) const LATELY: Duration = Duration::from_secs(600);
@@ -19,8 +26,8 @@ pub(super) const LATELY: Duration = Duration::from_secs(600);
 const TOLD: Duration = Duration::from_secs(5);
 /// Between two addresses that are moved out of mere preference.
 const PACE: Duration = Duration::from_millis(100);
-/// After a move out of preference that nobody took.
-const CONTENT: Duration = Duration::from_secs(60);
+/// After an offer out of preference that nobody took: the others may not have been told yet.
+const CONTENT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 /// An address that a stranger has is tried again after so long, up to so long.
 const BLOCKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// How long a probe may take until it is taken for lost.
@@ -57,7 +64,7 @@ impl Group {
             for address in self.members.keys() {
                 let Some(claimed) = peer.claims.get(address) else { continue };
                 self.epoch = self.epoch.max(claimed.epoch);
-                if is_heard && (claimed.claim.answers() || claimed.claim == Claim::Released) {
+                if is_heard && (claimed.claim.answers() || claimed.claim.is_given_up()) {
                     self.lately.insert(*address, around.now);
                 }
             }
@@ -82,15 +89,16 @@ impl Group {
     // === of what is ours
 
     fn keep(&mut self, around: &Around<'_>, rival: Option<&Rival>, agenda: &mut Agenda) {
-        let own = (self.own_epoch(), self.score(around.node));
+        let own = (self.own_epoch(), insistence(around.node));
         match rival {
             Some(rival) if rival.strength > own => return self.yield_to(around, rival, agenda),
             Some(rival) if !rival.offers => self.dispute(around, rival, agenda),
-            _ => self.disputed.clear(),
+            _ => self.follow_up(around, agenda),
         }
         if around.is_stopped || self.fitness(around).is_err() {
             return self.release(around.now, agenda);
         }
+        self.catch_up(rival);
         self.drop_lost(around, agenda);
         if self.is_announced() {
             self.offer(around, agenda);
@@ -101,16 +109,28 @@ impl Group {
         }
     }
 
-    fn own_epoch(&self) -> u64 {
+    /// A higher epoch of an owner that is there no more must not make what we say look old.
+    fn catch_up(&mut self, rival: Option<&Rival>) {
+        if let Some(mine) = self.mine.as_mut().filter(|_| rival.is_none()) {
+            mine.epoch = mine.epoch.max(Some(self.epoch));
+        }
+    }
+
+    pub(super) fn own_epoch(&self) -> u64 {
         self.mine.as_ref().and_then(|mine| mine.epoch).unwrap_or(0)
     }
 
     fn yield_to(&mut self, around: &Around<'_>, rival: &Rival, agenda: &mut Agenda) {
-        if self.mine.as_ref().is_some_and(|mine| mine.offer.is_none()) {
+        let epoch = self.own_epoch();
+        let is_conflict = self.mine.as_ref().is_some_and(|mine| mine.offer.is_none());
+        if is_conflict {
             self.note_rival(around, rival);
         }
         self.stand_down(agenda);
         self.retry = None;
+        if is_conflict {
+            self.say_given_up(Claim::Yielded, epoch, around.now);
+        }
     }
 
     fn note_rival(&mut self, around: &Around<'_>, rival: &Rival) {
@@ -128,6 +148,28 @@ impl Group {
         }
         self.note_rival(around, rival);
         self.say_again(agenda);
+    }
+
+    /// One that yielded before we heard of its claim says so: clients may know that one still.
+    fn follow_up(&mut self, around: &Around<'_>, agenda: &mut Agenda) {
+        let yielded = self.yielded(around);
+        let is_news = yielded.iter().any(|(node, epoch)| self.disputed.get(node) != Some(epoch));
+        self.disputed = yielded;
+        if is_news {
+            self.say_again(agenda);
+        }
+    }
+
+    /// Those that have given it up at an epoch that is not after ours.
+    fn yielded(&self, around: &Around<'_>) -> BTreeMap<NodeName, u64> {
+        let own = self.own_epoch();
+        let yielded = |peer: &Peer| {
+            let claimed = self.members.keys().filter_map(|address| peer.claims.get(address));
+            let released = claimed.filter(|claimed| claimed.claim.is_given_up() && claimed.epoch <= own);
+            released.map(|claimed| claimed.epoch).max()
+        };
+        let heard = around.peers.iter().filter(|(_, peer)| peer.is_heard(None, around.now, around.profile));
+        heard.filter_map(|(node, peer)| Some((node.clone(), yielded(peer)?))).collect()
     }
 
     fn say_again(&self, agenda: &mut Agenda) {
@@ -148,8 +190,12 @@ impl Group {
         let epoch = self.mine.as_ref().and_then(|mine| mine.epoch);
         self.stand_down(agenda);
         if let Some(epoch) = epoch {
-            self.released = Some((epoch, now + TOLD));
+            self.say_given_up(Claim::Released, epoch, now);
         }
+    }
+
+    pub(super) fn say_given_up(&mut self, claim: Claim, epoch: u64, now: Moment) {
+        self.given_up = Some((Claimed { claim, epoch }, now + TOLD));
     }
 
     /// Withdraws those addresses that cannot be announced any more.
@@ -188,7 +234,7 @@ impl Group {
                 let end = offer.at + around.profile.beat * 3 / 2;
                 if end <= around.now {
                     self.set_offer(around.now, None);
-                    self.stays_until = around.now + CONTENT;
+                    self.stays = Some(Retry::after(self.stays, around.now, CONTENT.0, CONTENT.1));
                 }
                 agenda.wake_at(end.max(around.now));
             }
@@ -199,7 +245,7 @@ impl Group {
 
     fn begin_offer(&mut self, around: &Around<'_>, motive: Motive, agenda: &mut Agenda) {
         if motive.is_preference() {
-            let pace = self.stays_until.max(agenda.next_move);
+            let pace = self.stays_until().max(agenda.next_move);
             if pace > around.now {
                 return agenda.wake_at(pace);
             }
@@ -209,6 +255,10 @@ impl Group {
         agenda.wake_at(around.now + around.profile.beat);
     }
 
+    fn stays_until(&self) -> Moment {
+        self.stays.map_or_else(Moment::default, |stays| stays.until)
+    }
+
     fn set_offer(&mut self, at: Moment, motive: Option<Motive>) {
         if let Some(mine) = &mut self.mine {
             mine.offer = motive.map(|motive| Offer { at, motive });
@@ -216,7 +266,7 @@ impl Group {
     }
 
     fn motive(&mut self, around: &Around<'_>, agenda: &mut Agenda) -> Option<Motive> {
-        if around.local.stance != crate::heartbeat::Stance::Ready {
+        if around.local.stance != Stance::Ready {
             return Some(Motive::Stance);
         }
         if !self.has_candidate(around.node) {
@@ -232,7 +282,7 @@ impl Group {
             agenda.wake_at(steady);
             return None;
         }
-        agenda.is_unbalanced |= is_better && self.stays_until <= around.now;
+        agenda.is_unbalanced |= is_better && self.stays_until() <= around.now;
         if is_heavier { Some(Motive::Class) } else { is_better.then_some(Motive::Rebalance) }
     }
 
@@ -252,7 +302,7 @@ impl Group {
     fn seek(&mut self, around: &Around<'_>, rival: Option<&Rival>, agenda: &mut Agenda) {
         if rival.is_some_and(|rival| !rival.offers) {
             self.stand_down(agenda);
-            (self.vacancy, self.retry, self.released) = (None, None, None);
+            (self.vacancy, self.retry) = (None, None);
             return;
         }
         let vacancy = self.vacate(around, rival);
@@ -260,7 +310,7 @@ impl Group {
             self.wait_to_listen(around, agenda);
             return self.stand_down_from(vacancy, agenda);
         };
-        self.released = None;
+        self.given_up = self.given_up.filter(|(claimed, _)| claimed.claim == Claim::Yielded);
         let others = self.standings(around);
         let others = others.iter().filter(|(node, _)| rival.is_none_or(|rival| rival.node != *node));
         let is_lighter = others.clone().any(|(_, other)| other.class > standing.class);
@@ -310,7 +360,7 @@ impl Group {
         if offerer.is_some() {
             return Vacant::Offered;
         }
-        let releases = |peer: &super::peer::Peer| {
+        let releases = |peer: &Peer| {
             let claimed = self.members.keys().filter_map(|address| peer.claims.get(address));
             let mut claimed = claimed.filter(|claimed| claimed.claim == Claim::Released);
             claimed.any(|claimed| claimed.epoch >= self.epoch) && peer.is_heard(None, around.now, around.profile)
@@ -337,7 +387,7 @@ impl Group {
     }
 
     fn take(&mut self, around: &Around<'_>, kind: Vacant, agenda: &mut Agenda) {
-        self.mine = Some(Mine { epoch: None, holdings: std::collections::BTreeMap::new(), offer: None });
+        self.mine = Some(Mine { epoch: None, holdings: BTreeMap::new(), offer: None });
         for address in self.able(around) {
             if matches!(kind, Vacant::Offered | Vacant::Released) {
                 self.hold(address, Holding::Free);
@@ -413,14 +463,16 @@ impl Group {
             mine.epoch = Some(self.epoch);
             self.note_takeover(around);
         }
-        announced.into_iter().for_each(|address| agenda.order(Order::Announce { address }));
-        (self.retry, self.released, self.blind, self.vacancy) = (None, None, None, None);
+        announced.iter().for_each(|address| agenda.order(Order::Announce { address: *address }));
+        self.blocks.retain(|address, _| !announced.contains(address));
+        self.disputed = self.yielded(around);
+        (self.retry, self.given_up, self.blind, self.vacancy, self.stays) = (None, None, None, None, None);
     }
 
     fn note_takeover(&mut self, around: &Around<'_>) {
         let Some(vacancy) = &self.vacancy else { return };
         let from = self.last_owner.clone();
-        let last = from.as_ref().and_then(|node| around.peers.get(node)).map(super::peer::Peer::last);
+        let last = from.as_ref().and_then(|node| around.peers.get(node)).map(Peer::last);
         let since = match vacancy.kind {
             Vacant::Offered => around.now,
             Vacant::Lately => last.map_or(vacancy.since, |last| last.min(vacancy.since)),
@@ -430,13 +482,7 @@ impl Group {
     }
 
     /// What a probe has found that we asked for.
-    pub(super) fn probed(
-        &mut self,
-        around: &Around<'_>,
-        address: IpAddr,
-        mac: Option<pnet_base::MacAddr>,
-        agenda: &mut Agenda,
-    ) {
+    pub(super) fn probed(&mut self, around: &Around<'_>, address: IpAddr, mac: Option<MacAddr>, agenda: &mut Agenda) {
         let holding = self.mine.as_ref().and_then(|mine| mine.holdings.get(&address));
         if !matches!(holding, Some(Holding::Probing { .. })) {
             return;
@@ -444,7 +490,7 @@ impl Group {
         let Some(mac) = mac.filter(|mac| !around.local.has_mac(*mac)) else {
             return self.hold(address, Holding::Free);
         };
-        let node = super::peer::of_mac(around.peers, mac).cloned();
+        let node = of_mac(around.peers, mac).cloned();
         match node {
             Some(node) if !self.is_announced() => self.leave_to(around, node, address, mac, agenda),
             node => self.block(around, node, address, mac),
@@ -452,14 +498,7 @@ impl Group {
     }
 
     /// A node of ours answers that is not heard: it still owns the address.
-    fn leave_to(
-        &mut self,
-        around: &Around<'_>,
-        node: crate::NodeName,
-        address: IpAddr,
-        mac: pnet_base::MacAddr,
-        agenda: &mut Agenda,
-    ) {
+    fn leave_to(&mut self, around: &Around<'_>, node: NodeName, address: IpAddr, mac: MacAddr, agenda: &mut Agenda) {
         let vacancy = self.vacancy.clone();
         self.stand_down(agenda);
         self.vacancy = vacancy;
@@ -472,7 +511,7 @@ impl Group {
         self.answering = Some((node, mac));
     }
 
-    fn block(&mut self, around: &Around<'_>, node: Option<crate::NodeName>, address: IpAddr, mac: pnet_base::MacAddr) {
+    fn block(&mut self, around: &Around<'_>, node: Option<NodeName>, address: IpAddr, mac: MacAddr) {
         self.conflict = Some(Conflict { at: around.now, address, mac, node });
         let (first, longest) = BLOCKED;
         let before = self.blocks.get(&address).copied();

@@ -9,7 +9,7 @@ use std::{
 use pnet_base::MacAddr;
 
 use super::{order::Probe, rank::score};
-use crate::{Candidate, Moment, NodeName};
+use crate::{Candidate, Moment, NodeName, heartbeat::Claimed};
 
 /// Addresses that have one owner.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ pub(super) struct Group {
     pub(super) vacancy: Option<Vacancy>,
     /// No attempt to take it before.
     pub(super) retry: Option<Retry>,
-    /// Given up by us, at that epoch, without a successor: told until then.
-    pub(super) released: Option<(u64, Moment)>,
+    /// What is told of what we gave up, until when.
+    pub(super) given_up: Option<(Claimed, Moment)>,
     /// How often each address was found to be a stranger's.
     pub(super) blocks: BTreeMap<IpAddr, Retry>,
     /// Lower claims of others that we have answered.
@@ -40,7 +40,7 @@ pub(super) struct Group {
     /// When a stranger was last told that the address is ours, by address.
     pub(super) defended: BTreeMap<IpAddr, Moment>,
     /// No offer out of mere preference before.
-    pub(super) stays_until: Moment,
+    pub(super) stays: Option<Retry>,
     /// Who owns it, and since when; for the view.
     pub(super) owner: (Option<NodeName>, Moment),
     /// The last one that did.
@@ -171,12 +171,12 @@ impl Group {
             mine: None,
             vacancy: None,
             retry: None,
-            released: None,
+            given_up: None,
             blocks: BTreeMap::new(),
             disputed: BTreeMap::new(),
             blind: None,
             defended: BTreeMap::new(),
-            stays_until: now,
+            stays: None,
             owner: (None, now),
             last_owner: None,
             answering: None,

@@ -16,6 +16,9 @@ mod profile;
 mod rank;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -246,11 +249,17 @@ impl Election {
             self.keys.insert(*address, key);
         }
         let mut agenda = self.agenda(now);
-        before.values_mut().for_each(|group| group.stand_down(&mut agenda));
+        let mut held = BTreeMap::new();
+        before.values_mut().for_each(|group| group.members.clear());
+        before
+            .values_mut()
+            .chain(self.groups.values_mut())
+            .for_each(|group| group.drop_strangers(&mut held, &mut agenda));
         for group in self.groups.values_mut() {
-            group.drop_strangers(&mut agenda);
             group.remember(&self.memory);
+            group.go_on(&mut held);
         }
+        held.into_keys().for_each(|address| agenda.order(Order::Withdraw { address }));
         self.orders.extend(agenda.orders);
         self.memory.retain(|address, _| !self.keys.contains_key(address));
         (self.is_told, self.is_changed) = (true, true);
@@ -379,13 +388,13 @@ fn claims(groups: &mut BTreeMap<IpAddr, Group>, around: &Around<'_>, agenda: &mu
     for group in groups.values_mut() {
         let is_able = group.own_standing(around).is_ok();
         let able = group.able(around);
-        let released = group.released.filter(|(epoch, until)| *until > around.now && *epoch >= group.epoch);
+        let given_up = group.given_up.filter(|(_, until)| *until > around.now);
         for address in group.members.keys() {
-            let told = match (&group.mine, released) {
+            let told = match (&group.mine, given_up) {
                 (Some(mine), _) if mine.holdings.get(address) == Some(&Holding::Announced) => Some(mine.claimed()),
-                (_, Some((epoch, until))) => {
+                (_, Some((claimed, until))) => {
                     agenda.wake_at(until);
-                    Some(Claimed { claim: Claim::Released, epoch })
+                    Some(claimed)
                 }
                 _ if is_able && able.contains(address) => Some(Claimed { claim: Claim::Able, epoch: group.epoch }),
                 _ => None,
@@ -404,14 +413,18 @@ impl Mine {
 }
 
 impl Group {
-    /// Gives up addresses that are elected otherwise now, or not announced any more.
-    fn drop_strangers(&mut self, agenda: &mut Agenda) {
+    /// Lets go of addresses that are elected otherwise now, or not announced any more; those that were answered for are
+    /// `held`, at their epoch.
+    fn drop_strangers(&mut self, held: &mut BTreeMap<IpAddr, u64>, agenda: &mut Agenda) {
         let members = &self.members;
         let Some(mine) = &mut self.mine else { return };
-        mine.holdings.retain(|address, _| {
+        let epoch = mine.epoch.unwrap_or(0);
+        mine.holdings.retain(|address, holding| {
             let is_kept = members.contains_key(address);
-            if !is_kept {
-                agenda.order(Order::Withdraw { address: *address });
+            match holding {
+                Holding::Announced if !is_kept => drop(held.insert(*address, epoch)),
+                _ if !is_kept => agenda.order(Order::Withdraw { address: *address }),
+                _ => {}
             }
             is_kept
         });
@@ -419,6 +432,17 @@ impl Group {
             self.mine = None;
         }
         self.lately.retain(|address, _| members.contains_key(address));
+    }
+
+    /// Takes over what this node answers for already, as part of another group.
+    fn go_on(&mut self, held: &mut BTreeMap<IpAddr, u64>) {
+        for address in self.members.keys() {
+            let Some(epoch) = held.remove(address) else { continue };
+            let new = || Mine { epoch: Some(epoch), holdings: BTreeMap::new(), offer: None };
+            let mine = self.mine.get_or_insert_with(new);
+            mine.epoch = mine.epoch.max(Some(epoch));
+            mine.holdings.insert(*address, Holding::Announced);
+        }
     }
 
     fn remember(&mut self, memory: &BTreeMap<IpAddr, Remembered>) {

@@ -63,10 +63,7 @@ impl Peer {
 
     fn hear_on(&mut self, now: Moment, heard: &Heard, profile: &Profile) {
         match self.hearings.get_mut(&heard.link) {
-            Some(hearing) => {
-                let timeout = hearing.timeout(profile, heard.beat);
-                hearing.hear(now, timeout);
-            }
+            Some(hearing) => hearing.hear(now, profile, heard.beat),
             None => drop(self.hearings.insert(heard.link, Hearing::new(now, heard.beat))),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Moment;
+
 /// The timing of heartbeats. Nodes may differ in it: each tells its own beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -27,6 +29,11 @@ impl Profile {
         self.beat.saturating_mul(self.misses)
     }
 
+    /// How long a silence of a node with `beat` may last at most.
+    fn longest(&self, beat: Duration) -> Duration {
+        beat.saturating_mul(self.patience.unwrap_or(self.misses).max(self.misses))
+    }
+
     /// How long to listen before anything is claimed: what every node that is there is heard within.
     pub fn listening(&self) -> Duration {
         self.beat.saturating_mul(self.misses.max(4))
@@ -47,9 +54,9 @@ impl Default for Profile {
 /// When a node was heard on one link, and how regularly.
 #[derive(Clone, Debug)]
 pub(super) struct Hearing {
-    last: crate::Moment,
+    last: Moment,
     /// Since when it has been heard without a break.
-    since: crate::Moment,
+    since: Moment,
     /// Of the time between two heartbeats, in seconds, the latest weighing most.
     mean: f64,
     variance: f64,
@@ -59,26 +66,29 @@ impl Hearing {
     /// The share of the latest measurement.
     const WEIGHT: f64 = 1.0 / 16.0;
 
-    pub(super) fn new(now: crate::Moment, beat: Duration) -> Self {
+    pub(super) fn new(now: Moment, beat: Duration) -> Self {
         Self { last: now, since: now, mean: beat.as_secs_f64(), variance: 0.0 }
     }
 
-    pub(super) fn hear(&mut self, now: crate::Moment, timeout: Duration) {
+    pub(super) fn hear(&mut self, now: Moment, profile: &Profile, beat: Duration) {
         let gap = now.since(self.last);
-        if gap >= timeout {
+        if gap >= self.timeout(profile, beat) {
             self.since = now;
         }
-        let off = gap.min(timeout * 2).as_secs_f64() - self.mean;
-        self.mean += Self::WEIGHT * off;
-        self.variance = (1.0 - Self::WEIGHT) * Self::WEIGHT.mul_add(off * off, self.variance);
+        // A longer silence was no irregularity: the node, its link or this process was away.
+        if gap < profile.longest(beat) {
+            let off = gap.as_secs_f64() - self.mean;
+            self.mean += Self::WEIGHT * off;
+            self.variance = (1.0 - Self::WEIGHT) * Self::WEIGHT.mul_add(off * off, self.variance);
+        }
         self.last = now;
     }
 
-    pub(super) const fn last(&self) -> crate::Moment {
+    pub(super) const fn last(&self) -> Moment {
         self.last
     }
 
-    pub(super) const fn since(&self) -> crate::Moment {
+    pub(super) const fn since(&self) -> Moment {
         self.since
     }
 
@@ -86,9 +96,11 @@ impl Hearing {
     /// allow, which normally distributed gaps exceed once in 10⁹ (phi accrual, Hayashibara et al. 2004, with φ = 9).
     pub(super) fn timeout(&self, profile: &Profile, beat: Duration) -> Duration {
         let least = beat.saturating_mul(profile.misses);
-        let Some(patience) = profile.patience else { return least };
+        if profile.patience.is_none() {
+            return least;
+        }
         let wanted = 6.0_f64.mul_add(self.variance.sqrt(), self.mean);
         let wanted = Duration::try_from_secs_f64(wanted).unwrap_or(Duration::MAX).saturating_add(beat * 2);
-        wanted.clamp(least, beat.saturating_mul(patience).max(least))
+        wanted.clamp(least, profile.longest(beat))
     }
 }

@@ -1,7 +1,7 @@
 //! Who comes first for an address, the same in the eyes of all nodes that know the same: rendezvous hashing within the
 //! class of those that can most and are preferred most.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
@@ -19,6 +19,12 @@ pub(super) struct Class {
     pub(super) covered: usize,
     /// The sum of its weights for them.
     pub(super) weight: u64,
+}
+
+/// Which of two owners of one epoch stays: the same for whatever they own, since they may not have been told alike yet what
+/// is elected together.
+pub(super) fn insistence(node: &str) -> u128 {
+    score(IpAddr::V4(Ipv4Addr::UNSPECIFIED), node)
 }
 
 /// Of `node` for what is elected as `address` (highest random weight, Thaler and Ravishankar 1998): SHA-256 of both, so

@@ -79,14 +79,21 @@ pub enum Claim {
     Owned,
     /// It answers for it until somebody else does.
     Offered,
-    /// It answered for it a moment ago, and does no longer.
+    /// It answered for it a moment ago, and does no longer: somebody else should.
     Released,
+    /// It answered for it a moment ago, and does no longer, since somebody else does. It would again.
+    Yielded,
 }
 
 impl Claim {
     /// Whether the node answers for the address.
     pub const fn answers(self) -> bool {
         matches!(self, Self::Owned | Self::Offered)
+    }
+
+    /// Whether the node answered for the address a moment ago.
+    pub const fn is_given_up(self) -> bool {
+        matches!(self, Self::Released | Self::Yielded)
     }
 }
 

@@ -161,10 +161,12 @@ impl Datagram {
             return Err(Refusal::Key);
         }
         let sealed = reader.0.len().checked_sub(tags.len()).and_then(|length| reader.0.get(..length));
-        Self::read(Reader(sealed.ok_or(Refusal::Malformed("too short"))?))
+        Self::read(sealed.ok_or(Refusal::Malformed("too short"))?)
     }
 
-    fn read(mut reader: Reader<'_>) -> Result<Self, Refusal> {
+    /// What stands between the installation and the tags, which must have been verified.
+    pub fn read(sealed: &[u8]) -> Result<Self, Refusal> {
+        let mut reader = Reader(sealed);
         let short = || Refusal::Malformed("too short");
         let read = &mut reader;
         let boot = read.u64().ok_or_else(short)?;

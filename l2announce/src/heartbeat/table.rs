@@ -79,6 +79,7 @@ fn write_entry(bytes: &mut Vec<u8>, before: Option<u128>, number: u128, claimed:
         Claim::Owned => 1,
         Claim::Offered => 2,
         Claim::Released => 3,
+        Claim::Yielded => 4,
     });
     write_number(bytes, claimed.epoch.into());
 }
@@ -95,6 +96,7 @@ pub(super) fn read_claims(reader: &mut Reader<'_>) -> Option<Claims> {
                 1 => Claim::Owned,
                 2 => Claim::Offered,
                 3 => Claim::Released,
+                4 => Claim::Yielded,
                 _ => return None,
             };
             let epoch = reader.number()?.try_into().ok()?;
