@@ -8,6 +8,7 @@ pub mod link;
 pub mod moment;
 pub mod responder;
 pub mod socket;
+pub mod station;
 pub mod wire;
 
 pub use announcement::{Announcement, Announcements, Candidate, Interfaces, NodeName, Purpose};

@@ -65,6 +65,9 @@ pub enum Unfit {
     /// The cable, the switch or the radio.
     #[error("it has no carrier: see the cable, the switch or the radio")]
     NoCarrier,
+    /// It can't be used for a reason of the process or the kernel.
+    #[error("{0}")]
+    Unusable(Arc<str>),
 }
 
 impl Links {

@@ -204,6 +204,11 @@ impl Responder {
         self.change(address, |held| held.probing = None);
     }
 
+    /// Whether `address` is announced or probed.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.addresses.contains_key(&address)
+    }
+
     /// A frame arrived. Errors say why it was not looked at; there is nothing to do about them.
     pub fn receive(&mut self, now: Moment, bytes: &[u8]) -> Result<(), Unfit> {
         receive::receive(self, now, bytes)

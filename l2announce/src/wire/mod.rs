@@ -131,6 +131,11 @@ impl Frame {
     }
 }
 
+/// Whether a frame is to be sent as IPv6 rather than as ARP.
+pub(crate) fn is_ipv6(frame: &[u8]) -> bool {
+    EthernetPacket::new(frame).is_some_and(|ethernet| ethernet.get_ethertype() == EtherTypes::Ipv6)
+}
+
 /// A link-layer address that one station can have.
 fn station(mac: MacAddr) -> Result<MacAddr, Unfit> {
     if mac.is_multicast() || mac.is_broadcast() || mac.is_zero() { Err(Unfit::Station(mac)) } else { Ok(mac) }

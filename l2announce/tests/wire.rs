@@ -1,0 +1,348 @@
+//! A station on a real segment: what the kernels of clients make of it, and what it makes of them.
+
+mod segment;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, mpsc::Receiver},
+    time::{Duration, Instant},
+};
+
+use postern_l2announce::{
+    Interfaces,
+    link::Unfit,
+    responder::Outcome,
+    station::{Command, Event, Settings, Tell, Thoroughness},
+    wire::{Frame, MacAddr, Operation, Packet},
+};
+use segment::{Host, LINK, Node, PATIENCE, Segment, eventually};
+
+const CLIENT_V4: &str = "192.0.2.200";
+const CLIENT_V6: &str = "2001:db8::c8";
+
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("it is an address")
+}
+
+fn addresses() -> [(&'static str, IpAddr); 2] {
+    [(CLIENT_V4, address("192.0.2.100")), (CLIENT_V6, address("2001:db8::1:64"))]
+}
+
+/// A client that asks soon again, and that forgets at once.
+fn client(segment: &mut Segment) -> Host {
+    let client = segment.host("client", 200);
+    for family in ["ipv4", "ipv6"] {
+        client.sysctl(&format!("net.{family}.neigh.{LINK}.retrans_time_ms=50"));
+        client.sysctl(&format!("net.{family}.neigh.{LINK}.delay_first_probe_time=0"));
+    }
+    client
+}
+
+/// Watches an address and waits until it may be announced.
+fn watch(node: &Node, address: IpAddr) {
+    node.order(Command::Watch { address, interfaces: Interfaces::All });
+    await_place(node, address);
+}
+
+fn await_place(node: &Node, wanted: IpAddr) {
+    node.wait("a place", |event| match event {
+        Event::Links { address, placement } if address == wanted && !placement.places.is_empty() => Some(()),
+        _ => None,
+    });
+}
+
+fn announce(node: &Node, address: IpAddr) {
+    node.order(Command::Announce { address, tell: Tell::News });
+}
+
+fn announcing(host: &Host) -> Node {
+    let node = host.start();
+    for (_, address) in addresses() {
+        watch(&node, address);
+        announce(&node, address);
+    }
+    node
+}
+
+/// Waits until the client's kernel has this station for the address, asking it to look until it does.
+fn await_neighbour(client: &Host, from: &str, address: IpAddr, mac: MacAddr) -> Duration {
+    client.send(from, address);
+    eventually("the client knows the station", || {
+        let neighbour = client.neighbour(address);
+        if neighbour.contains(&format!("lladdr {mac}")) { Ok(()) } else { Err(neighbour) }
+    })
+}
+
+/// What a frame tells or asks of `address`, if it comes from this station.
+fn speaks_of(frame: &Frame, mac: MacAddr, address: IpAddr) -> bool {
+    let of = match frame.packet {
+        Packet::Arp(arp) => IpAddr::from(arp.sender),
+        Packet::Solicitation(solicitation) => solicitation.target.into(),
+        Packet::Advertisement(advertisement) => advertisement.target.into(),
+    };
+    frame.source == mac && of == address
+}
+
+fn next_frame(frames: &Receiver<(Instant, Frame)>, mac: MacAddr, address: IpAddr) -> (Instant, Frame) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (when, frame) = frames.recv_timeout(left).expect("the frame arrives");
+        if speaks_of(&frame, mac, address) {
+            return (when, frame);
+        }
+    }
+}
+
+#[test]
+fn a_client_finds_an_announced_address_and_finds_it_still_there() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = announcing(&host);
+    for (from, address) in addresses() {
+        await_neighbour(&client, from, address, host.mac);
+        client.ip(&format!("neigh change {address} lladdr {} dev {LINK} nud probe", host.mac));
+        eventually("the client's question to our station is answered", || {
+            let neighbour = client.neighbour(address);
+            if neighbour.contains("REACHABLE") { Ok(()) } else { Err(neighbour) }
+        });
+    }
+    let counters = node.station().counters();
+    assert_eq!(counters.len(), 2);
+    for (address, counters) in counters {
+        assert!(counters.requests_received() >= 2, "{address}: {counters:?}");
+        assert_eq!(counters.requests_received(), counters.responses_sent(), "{address}: {counters:?}");
+        assert!(counters.gratuitous_sent() >= 1, "{address}: {counters:?}");
+    }
+}
+
+#[test]
+fn an_address_that_was_withdrawn_is_answered_for_no_more() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = announcing(&host);
+    for (from, address) in addresses() {
+        await_neighbour(&client, from, address, host.mac);
+        node.order(Command::Withdraw { address });
+        client.ip(&format!("neigh flush dev {LINK}"));
+        client.send(from, address);
+        eventually("the client finds nobody", || {
+            let neighbour = client.neighbour(address);
+            if neighbour.contains("FAILED") { Ok(()) } else { Err(neighbour) }
+        });
+    }
+}
+
+#[test]
+fn a_take_over_reaches_clients_at_once() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (one, other, client) = (segment.host("one", 1), segment.host("other", 2), client(&mut segment));
+    let (first, second) = (announcing(&one), other.start());
+    for (from, address) in addresses() {
+        watch(&second, address);
+        await_neighbour(&client, from, address, one.mac);
+        first.order(Command::Withdraw { address });
+        announce(&second, address);
+        let took = eventually("the client knows the other station without asking", || {
+            let neighbour = client.neighbour(address);
+            if neighbour.contains(&format!("lladdr {}", other.mac)) { Ok(()) } else { Err(neighbour) }
+        });
+        println!("{address}: the client knew the new station after {took:?}");
+        assert!(took < Duration::from_secs(1), "before the second round: {took:?}");
+    }
+}
+
+#[test]
+fn both_forms_are_told_and_a_probe_finds_who_has_an_address() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (one, other, client) = (segment.host("one", 1), segment.host("other", 2), client(&mut segment));
+    let frames = client.listen();
+    let (first, second) = (announcing(&one), other.start());
+    let [(_, v4), (_, v6)] = addresses();
+    let form = || match next_frame(&frames, one.mac, v4).1.packet {
+        Packet::Arp(arp) => arp.operation,
+        other => panic!("{other:?} is ARP"),
+    };
+    assert_eq!([form(), form()], [Operation::Request, Operation::Reply]);
+    let watched_probe = |address| {
+        watch(&second, address);
+        probe(&second, address)
+    };
+    assert_eq!([v4, v6].map(watched_probe), [Outcome::Taken { mac: one.mac }; 2]);
+    let free = ["192.0.2.101", "2001:db8::1:65"].map(address);
+    assert_eq!(free.map(watched_probe), [Outcome::Free; 2]);
+    drop(first);
+    let again = [v4, v6].map(|address| probe(&second, address));
+    assert_eq!(again, [Outcome::Free; 2], "its station has ended");
+}
+
+fn probe(node: &Node, wanted: IpAddr) -> Outcome {
+    node.order(Command::Probe { address: wanted, thoroughness: Thoroughness::Short });
+    node.wait("an outcome", |event| match event {
+        Event::Probed { address, outcome } if address == wanted => Some(outcome),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_host_that_checks_for_duplicates_does_not_take_an_announced_address() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let _node = announcing(&host);
+    let [_, (_, v6)] = addresses();
+    client.sysctl(&format!("net.ipv6.conf.{LINK}.accept_dad=1"));
+    client.ip(&format!("addr add {v6}/64 dev {LINK}"));
+    eventually("duplicate address detection fails", || {
+        let shown = client.ip(&format!("-6 addr show dev {LINK} to {v6}"));
+        if shown.contains("dadfailed") { Ok(()) } else { Err(shown) }
+    });
+}
+
+#[test]
+fn a_foreign_device_that_uses_an_address_is_named() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = announcing(&host);
+    let [(_, v4), (_, v6)] = addresses();
+    for (taken, option, peer) in [(v4, "", "192.0.2.1"), (v6, "nodad", "2001:db8::1")] {
+        client.ip(&format!("addr add {taken} dev {LINK} {option}"));
+        client.ip(&format!("neigh flush dev {LINK}"));
+        client.send(&taken.to_string(), address(peer));
+        let mac = node.wait("a conflict", |event| match event {
+            Event::Conflict { address, mac, .. } if address == taken => Some(mac),
+            _ => None,
+        });
+        assert_eq!(mac, client.mac, "{taken}");
+    }
+}
+
+#[test]
+fn a_link_that_goes_down_is_told_and_answered_on_when_it_is_back() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = announcing(&host);
+    let [(from, v4), _] = addresses();
+    host.ip(&format!("link set {LINK} down"));
+    let why = node.wait("the link's loss", |event| match event {
+        Event::Links { address, placement } if address == v4 && placement.places.is_empty() => Some(placement.refused),
+        _ => None,
+    });
+    assert!(why.contains(&(Arc::from(LINK), Unfit::Down)), "{why:?}");
+    host.ip(&format!("link set {LINK} up"));
+    await_place(&node, v4);
+    await_neighbour(&client, from, v4, host.mac);
+}
+
+#[test]
+fn a_link_that_is_made_anew_is_answered_on_within_100_ms() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = announcing(&host);
+    let addresses = addresses();
+    host.unplug();
+    node.wait("the link's loss", |event| match event {
+        Event::Links { address, placement } if address == addresses[1].1 && placement.places.is_empty() => Some(()),
+        _ => None,
+    });
+    let frames = client.listen();
+    let before = Instant::now();
+    host.plug_in();
+    let back = Instant::now();
+    for (from, address) in addresses {
+        let (when, _) = next_frame(&frames, host.mac, address);
+        println!(
+            "{address}: told {:?} after its return, which took {:?}",
+            when.saturating_duration_since(back),
+            back - before
+        );
+        assert!(when < back + Duration::from_millis(100), "{:?}", when - back);
+        await_neighbour(&client, from, address, host.mac);
+    }
+}
+
+#[test]
+fn orders_that_change_nothing_send_nothing() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = host.start();
+    let frames = client.listen();
+    let addresses = addresses();
+    for (_, address) in addresses {
+        watch(&node, address);
+        node.order(Command::Announce { address, tell: Tell::Nobody });
+    }
+    let start = Instant::now();
+    for step in 1..=50 {
+        for (_, address) in addresses {
+            node.order(Command::Watch { address, interfaces: Interfaces::All });
+            announce(&node, address);
+        }
+        while start.elapsed() < Duration::from_millis(20) * step {
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+    // What is told now is the first that is told.
+    for (_, address) in addresses {
+        node.order(Command::Announce { address, tell: Tell::Again });
+        let (when, _) = next_frame(&frames, host.mac, address);
+        assert!(when >= start + Duration::from_secs(1), "told {:?} after the first order", when - start);
+    }
+}
+
+#[test]
+fn requests_that_waited_while_the_process_was_stopped_are_not_answered() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = host.start();
+    let [(from, v4), _] = addresses();
+    watch(&node, v4);
+    node.order(Command::Announce { address: v4, tell: Tell::Nobody });
+    await_neighbour(&client, from, v4, host.mac);
+    client.ip(&format!("neigh flush dev {LINK}"));
+    let frames = client.listen();
+    let unanswered = || {
+        client.send(from, v4);
+        eventually("the client finds nobody", || {
+            let neighbour = client.neighbour(v4);
+            if neighbour.contains("FAILED") { Ok(()) } else { Err(neighbour) }
+        });
+    };
+    let start = Instant::now();
+    node.stall(|| {
+        while start.elapsed() < Duration::from_millis(700) {
+            unanswered();
+        }
+    });
+    let gap = node.wait("the pause is noticed", |event| match event {
+        Event::Paused { gap } => Some(gap),
+        _ => None,
+    });
+    assert!(gap >= Duration::from_millis(600), "{gap:?}");
+    unanswered();
+    let answered = frames.try_iter().filter(|(_, frame)| speaks_of(frame, host.mac, v4)).count();
+    assert_eq!(answered, 0);
+    node.order(Command::Confirm);
+    await_neighbour(&client, from, v4, host.mac);
+}
+
+#[test]
+fn without_the_capability_no_link_can_announce_and_it_is_named() {
+    use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+    let Some(mut segment) = segment::segment() else { return };
+    let host = segment.host("node", 1);
+    let node = host.start_with(Settings::default(), || {
+        let mut sets = capabilities(None).expect("a thread has capabilities");
+        for set in [&mut sets.effective, &mut sets.permitted, &mut sets.inheritable] {
+            set.remove(CapabilitySet::NET_RAW);
+        }
+        set_capabilities(None, sets).expect("a capability can be given up");
+    });
+    let [(_, v4), _] = addresses();
+    node.order(Command::Watch { address: v4, interfaces: Interfaces::All });
+    let refused = node.wait("a refusal", |event| match event {
+        Event::Links { placement, .. } => Some(placement.refused),
+        _ => None,
+    });
+    let why = refused.iter().find(|(name, _)| &**name == LINK).map(|(_, unfit)| unfit.to_string());
+    assert!(why.as_ref().is_some_and(|why| why.contains("CAP_NET_RAW")), "{refused:?}");
+}

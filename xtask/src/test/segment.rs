@@ -1,0 +1,30 @@
+//! Announcing on real segments: network namespaces on a bridge, real kernels as clients.
+
+use std::{fs, process::Command};
+
+use crate::{
+    step::Outcome,
+    workspace::{cargo, run as run_command},
+};
+
+/// The step. `unit` runs the same tests, which skip themselves; here it is said whether they could.
+pub(super) fn run() -> Result<Outcome, String> {
+    if let Err(reason) = can_make_namespaces() {
+        return Ok(Outcome::Skipped(reason));
+    }
+    run_command(&mut cargo(&["test", "-p", "postern-l2announce", "--test", "*", "--locked", "--quiet"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn can_make_namespaces() -> Result<(), String> {
+    let status = fs::read_to_string("/proc/self/status").map_err(|error| format!("/proc/self/status: {error}"))?;
+    // The effective user is the second of four.
+    let user = status.lines().find_map(|line| line.strip_prefix("Uid:")?.split_whitespace().nth(1));
+    if user != Some("0") {
+        return Err("network namespaces need root".to_owned());
+    }
+    match Command::new("ip").args(["netns", "list"]).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        _ => Err("network namespaces need the program `ip` (package iproute2)".to_owned()),
+    }
+}
