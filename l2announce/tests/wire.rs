@@ -13,7 +13,7 @@ use postern_l2announce::{
     link::Unfit,
     responder::Outcome,
     station::{Command, Event, Settings, Tell, Thoroughness},
-    wire::{Frame, MacAddr, Operation, Packet},
+    wire::{Arp, Frame, MacAddr, Operation, Packet},
 };
 use segment::{Host, LINK, Node, PATIENCE, Segment, eventually};
 
@@ -345,4 +345,103 @@ fn without_the_capability_no_link_can_announce_and_it_is_named() {
     });
     let why = refused.iter().find(|(name, _)| &**name == LINK).map(|(_, unfit)| unfit.to_string());
     assert!(why.as_ref().is_some_and(|why| why.contains("CAP_NET_RAW")), "{refused:?}");
+}
+
+#[test]
+fn what_is_asked_in_a_vlan_without_a_link_is_another_networks() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = host.start();
+    let [(_, v4), _] = addresses();
+    watch(&node, v4);
+    node.order(Command::Announce { address: v4, tell: Tell::Nobody });
+    let frames = client.listen();
+    // Tag 0 is a priority and no VLAN.
+    let [in_vlan, without] = [(7, "192.0.2.207"), (0, CLIENT_V4)].map(|(tag, sender)| tagged(&client, tag, sender, v4));
+    client.with_socket(|socket| {
+        for frame in [&in_vlan, &without] {
+            socket.send(frame).expect("the link is up");
+        }
+    });
+    let Packet::Arp(answer) = next_frame(&frames, host.mac, v4).1.packet else { panic!("it is ARP") };
+    assert_eq!(IpAddr::from(answer.target), address(CLIENT_V4), "the other comes first, if it comes");
+}
+
+/// A request in a VLAN, as it is on the wire.
+fn tagged(client: &Host, tag: u8, sender: &str, target: IpAddr) -> Vec<u8> {
+    let (IpAddr::V4(sender), IpAddr::V4(target)) = (address(sender), target) else { panic!("ARP is of IPv4") };
+    let target_mac = MacAddr::zero();
+    let request = Arp { operation: Operation::Request, sender_mac: client.mac, sender, target_mac, target };
+    let frame = Frame { destination: MacAddr::broadcast(), source: client.mac, packet: Packet::Arp(request) }.encode();
+    let (stations, rest) = frame.split_at(12);
+    [stations, &[0x81, 0x00, 0x00, tag], rest].concat()
+}
+
+#[test]
+fn the_groups_of_announced_addresses_are_joined_and_left() {
+    let Some(mut segment) = segment::segment() else { return };
+    let host = segment.host("node", 1);
+    let node = host.start();
+    let twins = ["2001:db8::7:64", "2001:db8:0:0:1::7:64"].map(address);
+    let joined = || host.ip(&format!("-6 maddr show dev {LINK}")).contains("ff02::1:ff07:64");
+    let has = |expected: bool| {
+        eventually("the group is as it should be", || {
+            if joined() == expected { Ok(()) } else { Err(joined().to_string()) }
+        });
+    };
+    for address in twins {
+        watch(&node, address);
+        announce(&node, address);
+        has(true);
+    }
+    let [one, other] = twins;
+    node.order(Command::Withdraw { address: one });
+    assert_eq!(probe(&node, one), Outcome::Free, "the order before it was carried out");
+    assert!(joined(), "the other needs it too");
+    node.order(Command::Withdraw { address: other });
+    has(false);
+}
+
+#[test]
+fn a_radio_is_set_to_receive_everything_for_as_long_as_the_process_runs() {
+    let Some(mut segment) = segment::segment() else { return };
+    let host = segment.host("node", 1);
+    let is_promiscuous = || host.ip(&format!("-d link show dev {LINK}")).contains("promiscuity 1 ");
+    host.with_socket(|socket| {
+        assert!(!is_promiscuous());
+        socket.receive_everything().expect("it may");
+        assert!(is_promiscuous());
+    });
+    assert!(!is_promiscuous());
+}
+
+#[test]
+fn many_addresses_are_told_of_at_once_and_then_paced() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (host, client) = (segment.host("node", 1), client(&mut segment));
+    let node = host.start();
+    let addresses: Vec<IpAddr> = (0..200).map(|last| address(&format!("203.0.113.{last}"))).collect();
+    for address in &addresses {
+        watch(&node, *address);
+    }
+    let frames = client.listen();
+    let start = Instant::now();
+    for address in &addresses {
+        announce(&node, *address);
+    }
+    let mut told: Vec<(Instant, IpAddr)> = Vec::new();
+    while told.len() < 2 * 400 {
+        let (when, frame) = frames.recv_timeout(PATIENCE).expect("both rounds arrive");
+        if let Packet::Arp(arp) = frame.packet
+            && frame.source == host.mac
+        {
+            told.push((when, arp.sender.into()));
+        }
+    }
+    let first = |address: &IpAddr| told.iter().find(|(_, of)| of == address).map(|(when, _)| *when - start);
+    let latest = addresses.iter().map(|address| first(address).expect("each is told of")).max().unwrap_or_default();
+    let (second, last) = (told[400].0, told[799].0);
+    println!("the last of 200 was told of after {latest:?}; the second round took {:?}", last - second);
+    assert!(last - second >= Duration::from_millis(350), "400 frames at 1000 a second: {:?}", last - second);
+    assert!(latest < Duration::from_millis(500), "{latest:?}");
 }

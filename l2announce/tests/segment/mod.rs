@@ -145,6 +145,15 @@ impl Host {
         })
     }
 
+    /// Does something with a packet socket of this host.
+    pub(crate) fn with_socket(&self, run: impl FnOnce(&PacketSocket) + Send) {
+        self.inside(|| {
+            runtime().block_on(async {
+                run(&PacketSocket::open(link_index(), &LINK.into(), Protocol::Arp).expect("a socket opens"));
+            });
+        });
+    }
+
     /// Everything that is heard here from now on, with the time of each frame.
     pub(crate) fn listen(&self) -> Receiver<(Instant, Frame)> {
         let (heard, frames) = channel();
