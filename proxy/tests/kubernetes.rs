@@ -1,5 +1,7 @@
 //! What a real API server makes of objects, and of us. `cargo xtask test kubernetes` builds what these tests need.
 
+#[path = "kubernetes/addresses.rs"]
+mod addresses;
 #[path = "kubernetes/definitions.rs"]
 mod definitions;
 #[path = "kubernetes/events.rs"]

@@ -14,7 +14,7 @@ use imbl::OrdMap;
 
 use super::verdicts::{Source, Verdicts};
 use crate::{
-    allocation::{Allocation, Claim, Ledger, Pool, Pools, Purpose, allocate},
+    allocation::{Claim, Ledger, Pool, Pools, Purpose, allocate},
     kubernetes::convert::exposure::{Exposed, said},
     model::id::ObjectId,
     snapshot::{Announcement, Candidates},
@@ -111,7 +111,7 @@ impl Addresses {
         let before = std::mem::replace(&mut self.ledger.allocation, Arc::new(after));
         self.ledger.pool_objects = Arc::new(self.pools.iter().map(|(of, it)| (of.clone(), it.name.clone())).collect());
         (self.ledger.pools, self.ledger.claims) = (Arc::new(pools), claims);
-        difference(&before, &self.ledger.allocation)
+        self.ledger.allocation.difference(&before)
     }
 
     /// Notes who has which address; returns those of which that is another.
@@ -164,11 +164,6 @@ impl Addresses {
 /// Nothing is announced that is not on record, where there is one: another node may know better.
 fn is_on_record(claim: &Claim, address: IpAddr) -> bool {
     !claim.is_recorded || claim.recorded.contains(&address)
-}
-
-fn difference(before: &Allocation, after: &Allocation) -> BTreeSet<ObjectId> {
-    let all = before.outcomes.keys().chain(after.outcomes.keys());
-    all.filter(|object| before.outcomes.get(object) != after.outcomes.get(object)).cloned().collect()
 }
 
 /// Addresses that must have one owner, since somebody has several of them; each group goes by its least.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    allocation::Ledger,
     kubernetes::{
         event::Tell,
         store::{Change, Key, Store},
@@ -73,6 +74,8 @@ pub struct InForce {
     pub report: Arc<Report>,
     /// Objects that have a status and came, went or changed, or whose verdict did.
     pub touched: BTreeSet<Key>,
+    /// Who wants which addresses and who has them.
+    pub ledger: Ledger,
     /// What is to be told of objects.
     pub tells: Vec<Tell>,
 }
@@ -82,7 +85,7 @@ impl InForce {
     pub fn merge(&mut self, later: Self) {
         self.touched.extend(later.touched);
         self.tells.extend(later.tells);
-        (self.store, self.report) = (later.store, later.report);
+        (self.store, self.report, self.ledger) = (later.store, later.report, later.ledger);
     }
 }
 

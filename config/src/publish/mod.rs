@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::lines::Lines;
 use crate::{
+    allocation::Ledger,
     compile::{Changed, Compiler, Output},
     kubernetes::{
         convert::Settings,
@@ -194,7 +195,7 @@ pub fn start(
     let published = pipeline.whole(first);
     log::difference(&Report::default(), &published.report);
     let (outputs, receiver) = mpsc::channel(WAITING);
-    let publishing = Loop { pipeline, outputs, clock, logged: published.report.clone(), cluster: None };
+    let publishing = Loop { pipeline, outputs, clock, logged: published.report.clone(), ledger: Ledger::default(), cluster: None };
     let spawned = thread::Builder::new().name("publish".into()).spawn(move || publishing.run(&batches));
     spawned.map_err(|source| DirectoryError::Unreadable { path: directory.to_path_buf(), source })?;
     let takeover = watch::Sender::new(Some(Arc::new(Takeover::of_files()))).subscribe();
@@ -228,7 +229,7 @@ pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp)
         let Some(decided) = until(&decisions, &outputs) else { return };
         let pipeline = Pipeline::new(decided.apply(settings));
         tell.send_replace(Some(Arc::new(decided)));
-        let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), cluster: Some(demands) };
+        let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), ledger: Ledger::default(), cluster: Some(demands) };
         if publishing.begin(&batches) {
             publishing.run(&batches);
         }
@@ -253,6 +254,8 @@ struct Loop {
     outputs: mpsc::Sender<Published>,
     clock: fn() -> Timestamp,
     logged: Arc<Report>,
+    /// Who had which address when that was last told.
+    ledger: Ledger,
     /// Who is asked for objects that matter by reference only; `None` where objects come from files.
     cluster: Option<mpsc::UnboundedSender<Demand>>,
 }
@@ -307,6 +310,7 @@ impl Loop {
         completed.in_force = self.cluster.is_some().then(|| self.in_force(touched, &completed.report));
         log::difference(&self.logged, &completed.report);
         self.logged.clone_from(&completed.report);
+        self.ledger.clone_from(self.pipeline.compiler.ledger());
         self.outputs.blocking_send(completed).is_ok()
     }
 
@@ -343,7 +347,8 @@ impl Loop {
 
     /// All that changed, `touched` and verdicts alike, with what depends on it.
     fn in_force(&self, mut touched: BTreeSet<Key>, report: &Arc<Report>) -> InForce {
-        let store = self.pipeline.compiler.store();
+        let compiler = &self.pipeline.compiler;
+        let store = compiler.store();
         for change in self.logged.objects.diff(&report.objects) {
             let (DiffItem::Add(id, _) | DiffItem::Update { new: (id, _), .. } | DiffItem::Remove(id, _)) = change;
             touched.extend(Key::named(id));
@@ -351,11 +356,19 @@ impl Loop {
         if status::others(&self.logged) != status::others(report) || self.logged.bundle != report.bundle {
             touched.extend(status::own_classes(store, self.pipeline.compiler.settings()));
         }
+        let ledger = compiler.ledger();
+        touched.extend(ledger.difference(&self.ledger).iter().filter_map(Key::named));
         let dependants = touched.iter().flat_map(|key| status::dependants(&key.id(), store));
         let dependants: Vec<_> = dependants.collect();
         touched.extend(dependants);
         touched.retain(|key| status::has_status(key.kind));
-        InForce { store: store.clone(), report: report.clone(), touched, tells: self.tells(report) }
+        InForce {
+            store: store.clone(),
+            report: report.clone(),
+            touched,
+            ledger: ledger.clone(),
+            tells: self.tells(report),
+        }
     }
 
     /// What is to be told of all whose verdict changed.

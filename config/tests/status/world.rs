@@ -67,7 +67,13 @@ pub(crate) struct World {
 
 /// `objects` beside the classes, reached at 192.0.2.1 and served everywhere.
 pub(crate) fn world(objects: &str) -> World {
-    let settings = Settings::for_files("2026-06-01T00:00:00Z".parse().unwrap());
+    world_with(objects, |_| {})
+}
+
+/// The same with other settings.
+pub(crate) fn world_with(objects: &str, change: impl FnOnce(&mut Settings)) -> World {
+    let mut settings = Settings::for_files("2026-06-01T00:00:00Z".parse().unwrap());
+    change(&mut settings);
     let parsed = document::parse_bytes(Path::new("input.yaml"), format!("{CLASSES}{objects}").as_bytes());
     assert_eq!((parsed.input, parsed.skipped), (Vec::new(), Vec::new()));
     let mut compiler = Compiler::new(settings.clone());
@@ -109,6 +115,7 @@ impl World {
             addresses: &self.addresses,
             programmed: self.programmed,
             nodes: Nodes { behind: &self.behind, silent: &self.silent, unbound: &self.unbound },
+            ledger: self.compiler.ledger(),
         };
         status::desired(object, verdict, &context)
     }

@@ -9,6 +9,7 @@ mod related;
 use std::sync::Arc;
 
 use crate::{
+    allocation::Assignment,
     kubernetes::{
         object::Object,
         status::{OTHER_INSTALLATION, said, shortened_to},
@@ -49,6 +50,13 @@ pub enum Event {
     Wrong(Notice),
     /// A `Normal`: nothing is wrong any more.
     Mended,
+    /// A `Normal`: something was done.
+    Done {
+        /// Upper camel case.
+        reason: &'static str,
+        /// What.
+        note: String,
+    },
 }
 
 impl Event {
@@ -56,7 +64,7 @@ impl Event {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Wrong(_) => "Warning",
-            Self::Mended => "Normal",
+            Self::Mended | Self::Done { .. } => "Normal",
         }
     }
 
@@ -65,6 +73,7 @@ impl Event {
         match self {
             Self::Wrong(notice) => notice.reason,
             Self::Mended => "Accepted",
+            Self::Done { reason, .. } => reason,
         }
     }
 
@@ -73,6 +82,7 @@ impl Event {
         match self {
             Self::Wrong(notice) => &notice.note,
             Self::Mended => "Everything in it is served; what was wrong has been mended",
+            Self::Done { note, .. } => note,
         }
     }
 
@@ -80,7 +90,7 @@ impl Event {
     pub fn related(&self) -> Option<&Key> {
         match self {
             Self::Wrong(notice) => notice.related.as_ref(),
-            Self::Mended => None,
+            Self::Mended | Self::Done { .. } => None,
         }
     }
 }
@@ -104,6 +114,13 @@ pub fn notices(object: Option<&Object>, verdict: &Verdict) -> Arc<[Notice]> {
 /// That another installation speaks for the same controllers.
 pub fn of_others(what: &str) -> Notice {
     Notice { reason: OTHER_INSTALLATION, note: shortened_to(what.to_owned(), MOST_BYTES), related: None }
+}
+
+/// That addresses were given, as MetalLB tells it.
+pub fn of_assignment(assignment: &Assignment) -> Event {
+    let addresses: Vec<_> = assignment.addresses.iter().map(ToString::to_string).collect();
+    let note = format!("Assigned IP {} of pool {}", addresses.join(", "), assignment.pool);
+    Event::Done { reason: "IPAllocated", note: shortened_to(note, MOST_BYTES) }
 }
 
 /// What is worth telling when an object's notices change.

@@ -16,9 +16,11 @@ mod gateway_class;
 mod ingress;
 mod merge;
 mod nodes;
+mod pool;
 mod route;
+mod service;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -37,6 +39,7 @@ use super::{
     store::{Key, Store},
 };
 use crate::{
+    allocation::Ledger,
     model::id::ObjectId,
     report::{Report, Verdict},
 };
@@ -56,6 +59,8 @@ pub struct Context<'a> {
     pub programmed: bool,
     /// What is known of single nodes.
     pub nodes: Nodes<'a>,
+    /// Who has which address.
+    pub ledger: &'a Ledger,
 }
 
 /// The reason of problems that are other installations of Postern.
@@ -115,12 +120,15 @@ struct Entry {
 /// - the object is another controller's, and its status does not say which parts are whose (a GatewayClass, a Gateway,
 ///   an Ingress). Lists that say so (of routes and policies) are answered for always: as empty, when nothing in the
 ///   object is ours any more, so that [`merge()`] takes out what we wrote before;
+/// - it is a Service whose addresses are not ours to give, or there is no telling: see [`service`];
 /// - it is a route, a policy or an Ingress that the nodes do not serve yet: it shows what it showed, since all that it
 ///   could say is *accepted*, and accepted means enforced. A Gateway says `Programmed: False` meanwhile.
 pub fn desired(object: &Object, verdict: &Verdict, context: &Context<'_>) -> Option<Desired> {
     match object {
         Object::GatewayClass(item) => gateway_class::desired(item, verdict, context),
         Object::Gateway(item) => gateway::desired(item, verdict, context),
+        Object::Service(item) => service::desired(item, context),
+        Object::IpAddressPool(item) => pool::desired(item, context),
         _ if !context.programmed => None,
         // An HTTPRoute without rules has one for every path.
         Object::HttpRoute(item) => Some(route::desired(item, &item.body.spec, 1, verdict, context)),
@@ -166,9 +174,25 @@ pub fn has_status(kind: Kind) -> bool {
     shape(kind).is_some()
 }
 
-/// Whether what is shown of `kind` waits for the nodes; a class is nothing that they serve.
+/// Whether what is shown of `kind` waits for the nodes; a class is nothing that they serve, and what is on record they
+/// announce afterwards.
 pub fn waits_for_nodes(kind: Kind) -> bool {
-    has_status(kind) && kind != Kind::GatewayClass
+    has_status(kind) && kind != Kind::GatewayClass && !is_record(kind)
+}
+
+/// Whether what is shown of `kind` is a record that outlives us: whoever gives addresses after us goes by it.
+pub fn is_record(kind: Kind) -> bool {
+    matches!(kind, Kind::Service | Kind::IpAddressPool)
+}
+
+/// What the cluster shows of an object that may be ours, in one value: its status, and for a Service what stands elsewhere.
+pub fn shown(kind: Kind, annotations: Option<&BTreeMap<String, String>>, status: &Value) -> Value {
+    if kind == Kind::Service { service::shown(annotations, status) } else { status.clone() }
+}
+
+/// Puts what [`merge()`] made of [`shown`] where it belongs.
+pub fn put(kind: Kind, annotations: &mut Option<BTreeMap<String, String>>, status: &mut Value, wanted: Value) {
+    if kind == Kind::Service { service::put(annotations, status, &wanted) } else { *status = wanted }
 }
 
 /// Which parts of the status of `kind` are ours.
@@ -179,6 +203,8 @@ fn shape(kind: Kind) -> Option<&'static Shape> {
         Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute => Some(&route::SHAPE),
         Kind::BackendTlsPolicy => Some(&backend_tls_policy::SHAPE),
         Kind::Ingress => Some(&ingress::SHAPE),
+        Kind::Service => Some(&service::SHAPE),
+        Kind::IpAddressPool => Some(&pool::SHAPE),
         _ => None,
     }
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::kubernetes::{
     object::Kind,
-    status::{cleared, has_status},
+    status::{cleared, has_status, is_record},
     takeover::slice::{MANAGED_BY, MANAGED_BY_LABEL},
 };
 
@@ -127,7 +127,7 @@ impl Cleaning {
         let controllers = OWN.map(Arc::from);
         let mut classes = self.classes(Kind::GatewayClass, "/spec/controllerName").await;
         classes.extend(self.classes(Kind::IngressClass, "/spec/controller").await);
-        for kind in Kind::ALL.iter().copied().filter(|kind| has_status(*kind)) {
+        for kind in Kind::ALL.iter().copied().filter(|kind| has_status(*kind) && !is_record(*kind)) {
             for object in self.list(kind).await {
                 if is_ours(kind, &object, &classes) {
                     self.status(kind, object, &controllers).await;

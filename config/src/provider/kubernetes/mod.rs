@@ -58,7 +58,7 @@ pub use self::{
 };
 use super::{Batch, Demand, InForce};
 pub use crate::kubernetes::status::Address;
-use crate::kubernetes::{convert::Settings, takeover::Wishes};
+use crate::kubernetes::{convert::Settings, event::Event, store::Key, takeover::Wishes};
 use takeover::{Adoption, Leading, Start, Takeover};
 
 pub use cache::forget;
@@ -441,6 +441,8 @@ struct Watch<S> {
     statuses: Statuses,
     /// `None`: no events are written.
     events: Option<Events>,
+    /// What is to be told once of objects.
+    done: mpsc::UnboundedReceiver<(Key, Event)>,
     others: watch::Receiver<Found>,
     served: Served,
     counts: Arc<Counts>,
@@ -471,8 +473,9 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         let view = scope.peers.listen.map(|_| ends.view);
         let (served, office) = (Served::default(), ends.office);
         let shared = (served.clone(), counts.clone());
-        let statuses =
-            Statuses::new(client.clone(), shared.clone(), office.terms.subscribe(), settings, addresses, gate, view);
+        let (tell_of, done) = mpsc::unbounded_channel();
+        let terms = office.terms.subscribe();
+        let statuses = Statuses::new(client.clone(), shared.clone(), terms, settings, addresses, gate, view, tell_of);
         let tells = scope.control && scope.writing.as_ref().is_some_and(|writing| writing.events);
         let events = tells.then(|| Events::new(client.clone(), office.terms.subscribe(), &host_name(), shared));
         let others = office.found.subscribe();
@@ -488,6 +491,7 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
             fetches,
             statuses,
             events,
+            done,
             others,
             served,
             counts,
@@ -534,6 +538,11 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                 }
                 () = self.statuses.work() => {}
                 () = work(self.events.as_mut()) => {}
+                Some((key, event)) = self.done.recv() => {
+                    if let Some(events) = &mut self.events {
+                        events.tell_once(key, event);
+                    }
+                }
                 Ok(()) = self.others.changed() => self.collector.others(&self.others.borrow_and_update()),
                 Some(fetched) = self.fetches.next() => self.collector.fetched(fetched),
                 _ = look.tick() => {

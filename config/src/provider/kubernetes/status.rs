@@ -5,7 +5,8 @@
 //! writing, from what is in force.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -18,7 +19,7 @@ use kube::{
 };
 use serde_json::Value;
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 
@@ -31,12 +32,15 @@ use super::{
     resource::Served,
 };
 use crate::{
+    allocation::Ledger,
     kubernetes::{
         convert::Settings,
+        event::{self, Event},
         object::Kind,
         status::{self, Address, Desired, Nodes, merge},
         store::{Key, Store},
     },
+    model::id::ObjectId,
     provider::InForce,
     report::Report,
 };
@@ -68,6 +72,12 @@ pub(super) struct Statuses {
     viewed: Option<Instant>,
     store: Store,
     report: Arc<Report>,
+    /// Who has which address, what was written and is not seen yet included.
+    ledger: Ledger,
+    /// That: what Services were given in this term, until they show it.
+    given: BTreeMap<ObjectId, Vec<IpAddr>>,
+    /// Who tells of addresses that were given.
+    news: mpsc::UnboundedSender<(Key, Event)>,
     /// Fingerprints of our parts of what the cluster shows.
     seen: HashMap<Key, u128>,
     /// Whether we hold the Lease, as far as what follows goes by it.
@@ -75,8 +85,11 @@ pub(super) struct Statuses {
     unjudged: Unjudged,
     entries: HashMap<Key, Entry>,
     queue: VecDeque<Key>,
-    under_way: FuturesUnordered<BoxFuture<'static, (Key, Result<Written, String>)>>,
+    under_way: FuturesUnordered<BoxFuture<'static, Write>>,
 }
+
+/// An object, what is to be told once it is written, and what came of it.
+type Write = (Key, Option<Event>, Result<Written, String>);
 
 /// Objects to be judged anew, each once.
 #[derive(Default)]
@@ -146,6 +159,7 @@ impl Statuses {
         addresses: Option<Vec<Address>>,
         gate: Gate,
         view: Option<watch::Sender<View>>,
+        news: mpsc::UnboundedSender<(Key, Event)>,
     ) -> Self {
         Self {
             client,
@@ -159,6 +173,9 @@ impl Statuses {
             viewed: None,
             store: Store::default(),
             report: Arc::default(),
+            ledger: Ledger::default(),
+            given: BTreeMap::new(),
+            news,
             seen: HashMap::new(),
             holds: false,
             unjudged: Unjudged::default(),
@@ -186,8 +203,22 @@ impl Statuses {
     pub(super) fn in_force(&mut self, news: &InForce) {
         self.gate.in_force(news, Instant::now());
         (self.store, self.report) = (news.store.clone(), news.report.clone());
+        self.take_ledger(&news.ledger);
         if self.holds {
             news.touched.iter().for_each(|key| self.unjudged.add(key));
+        }
+    }
+
+    /// Who has which address from now on, beside what was given and is not seen yet.
+    fn take_ledger(&mut self, ledger: &Ledger) {
+        let is_unseen = |of: &ObjectId, addresses: &mut Vec<IpAddr>| {
+            ledger.claims.get(of).is_some_and(|claim| claim.recorded != *addresses)
+        };
+        self.given.retain(is_unseen);
+        let before = std::mem::take(&mut self.ledger);
+        self.ledger = if self.given.is_empty() { ledger.clone() } else { ledger.with(&self.given) };
+        if self.holds {
+            self.ledger.difference(&before).iter().filter_map(Key::named).for_each(|key| self.unjudged.add(&key));
         }
     }
 
@@ -226,7 +257,9 @@ impl Statuses {
             let wakes = [self.gate.wake(now), self.show_peers(now), Some(wake)];
             let wake = wakes.into_iter().flatten().min().unwrap_or(wake);
             tokio::select! {
-                Some((key, outcome)) = self.under_way.next(), if !self.under_way.is_empty() => self.done(&key, outcome),
+                Some((key, given, outcome)) = self.under_way.next(), if !self.under_way.is_empty() => {
+                    self.done(&key, given, outcome);
+                }
                 changed = self.lease.changed() => if changed.is_err() { return std::future::pending().await },
                 () = sleep_until(wake) => {}
             }
@@ -240,7 +273,7 @@ impl Statuses {
         if std::mem::replace(&mut self.holds, holds) == holds {
             return;
         }
-        (self.unjudged, self.queue, self.entries) = Default::default();
+        (self.unjudged, self.queue, self.entries, self.given) = Default::default();
         self.under_way.clear();
         if holds {
             self.gate.begin_term(&self.store, now);
@@ -323,6 +356,7 @@ impl Statuses {
             addresses: self.addresses.as_ref()?,
             programmed: *standing == Standing::Programmed,
             nodes,
+            ledger: &self.ledger,
         };
         status::desired(self.store.get(key)?, self.report.objects.get(&key.id())?, &context)
     }
@@ -365,15 +399,36 @@ impl Statuses {
         entry.last = Some(now);
         entry.attempts = entry.attempts.saturating_add(1);
         let desired = self.wanted(&key)?;
+        let given = self.give(&key);
         let api = self.served.api_of(self.client.clone(), &key);
         self.under_way.push(Box::pin(async move {
             let outcome = write(api, &key, &desired).await.map_err(|error| said(&error));
-            (key, outcome)
+            (key, given, outcome)
         }));
         None
     }
 
-    fn done(&mut self, key: &Key, outcome: Result<Written, String>) {
+    /// Remembers what a Service is given, until it shows that. Returns what there is to tell of it.
+    fn give(&mut self, key: &Key) -> Option<Event> {
+        let of = key.id();
+        let Ok(assignment) = &self.ledger.allocation.outcomes.get(&of)?.result else {
+            self.given.remove(&of);
+            return None;
+        };
+        let is_new = self.ledger.claims.get(&of)?.recorded != assignment.addresses;
+        self.given.insert(of, assignment.addresses.clone());
+        is_new.then(|| event::of_assignment(assignment))
+    }
+
+    fn done(&mut self, key: &Key, given: Option<Event>, outcome: Result<Written, String>) {
+        if let (Some(event), Ok(Written::Changed)) = (given, &outcome) {
+            // An error means that no events are written.
+            let _nobody = self.news.send((key.clone(), event));
+        }
+        self.count(key, outcome);
+    }
+
+    fn count(&mut self, key: &Key, outcome: Result<Written, String>) {
         self.counts.status(key.kind, outcome.as_ref().map_or(StatusOutcome::Failed, |written| (*written).into()));
         match outcome {
             Ok(Written::Changed) => tracing::debug!(
@@ -419,8 +474,10 @@ impl Statuses {
 /// Reads the object anew and writes its status if it does not show `desired`; a change in between is a conflict.
 async fn write(api: Api<DynamicObject>, key: &Key, desired: &Desired) -> Result<Written, ClientError> {
     let Some(mut object) = api.get_opt(&key.name).await? else { return Ok(Written::Nothing) };
-    let current = object.data.get("status").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-    let Some(status) = merge(&current, desired, Timestamp::now()) else { return Ok(Written::Nothing) };
+    let mut status = object.data.get("status").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+    let current = status::shown(key.kind, object.metadata.annotations.as_ref(), &status);
+    let Some(wanted) = merge(&current, desired, Timestamp::now()) else { return Ok(Written::Nothing) };
+    status::put(key.kind, &mut object.metadata.annotations, &mut status, wanted);
     if let Value::Object(fields) = &mut object.data {
         fields.insert("status".to_owned(), status);
     }

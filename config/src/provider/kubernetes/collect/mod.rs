@@ -502,7 +502,8 @@ impl Seen {
     pub(super) fn whole(kind: Kind, object: DynamicObject, controllers: &[Arc<str>]) -> Self {
         let version = object.metadata.resource_version.clone().unwrap_or_default().into();
         let shown = object.data.get("status").unwrap_or(&Value::Null);
-        let status = status::has_status(kind).then(|| status::fingerprint(kind, shown, controllers));
+        let shown = || status::shown(kind, object.metadata.annotations.as_ref(), shown);
+        let status = status::has_status(kind).then(|| status::fingerprint(kind, &shown(), controllers));
         let (key, content) = content(kind, object);
         Self { key, version, content: Some(content), status }
     }

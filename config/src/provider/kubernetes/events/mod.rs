@@ -32,7 +32,7 @@ use super::{
     resource::Served,
 };
 use crate::kubernetes::{
-    event::{Notice, Tell, difference},
+    event::{Event, Notice, Tell, difference},
     store::Key,
 };
 
@@ -78,6 +78,8 @@ struct Known {
     told: Arc<[Notice]>,
     /// What this process has told, and how often.
     marks: BTreeMap<Mark, i32>,
+    /// What was done and is to be told once.
+    done: Vec<Event>,
     pace: Pace,
     queued: bool,
 }
@@ -114,13 +116,22 @@ impl Events {
             }
             let known = self.objects.entry(key.clone()).or_insert_with(Known::new);
             known.now = notices;
-            let nothing_to_tell = known.now.is_empty() && known.told.is_empty() && known.marks.is_empty();
+            let nothing_to_tell = known.now.is_empty() && known.told.is_empty() && known.marks.is_empty() && known.done.is_empty();
             if nothing_to_tell && !known.queued {
                 self.objects.remove(&key);
             } else {
                 self.enqueue(&key);
             }
         }
+    }
+
+    /// Something was done with `key`. It is told once: where that fails, the object itself still shows it.
+    pub(super) fn tell_once(&mut self, key: Key, event: Event) {
+        let known = self.objects.entry(key.clone()).or_insert_with(Known::new);
+        if known.done.len() < MOST_MARKS {
+            known.done.push(event);
+        }
+        self.enqueue(&key);
     }
 
     /// What has gone is nobody's to tell of.
@@ -167,6 +178,7 @@ impl Events {
             }
             known.queued = false;
             let tellings = known.tellings();
+            known.done.clear();
             let Ok(count @ 1..) = u32::try_from(tellings.len()) else {
                 known.told.clone_from(&known.now);
                 continue;
@@ -238,7 +250,8 @@ impl Events {
 
     fn enqueue(&mut self, key: &Key) {
         let Some(known) = self.objects.get_mut(key) else { return };
-        if known.now != known.told && !known.queued {
+        let is_news = known.now != known.told || !known.done.is_empty();
+        if is_news && !known.queued {
             known.queued = true;
             self.queue.push_back(key.clone());
         }
@@ -248,11 +261,11 @@ impl Events {
 impl Known {
     fn new() -> Self {
         let pace = Pace::new(BURST_OF_ONE, PAUSE_OF_ONE, Instant::now());
-        Self { now: Arc::default(), told: Arc::default(), marks: BTreeMap::new(), pace, queued: false }
+        Self { now: Arc::default(), told: Arc::default(), marks: BTreeMap::new(), done: Vec::new(), pace, queued: false }
     }
 
     fn tellings(&self) -> Vec<Telling> {
-        let events = difference(&self.told, &self.now).into_iter();
+        let events = difference(&self.told, &self.now).into_iter().chain(self.done.iter().cloned());
         events.map(|event| Telling { before: self.marks.get(&mark(&event)).copied().unwrap_or(0), event }).collect()
     }
 

@@ -82,6 +82,7 @@ impl World {
     fn change(&mut self, uid: &str, generation: u32) {
         self.store.insert(object(uid, generation));
         let news = InForce {
+            ledger: Default::default(),
             store: self.store.clone(),
             report: Arc::default(),
             touched: BTreeSet::from([key()]),
