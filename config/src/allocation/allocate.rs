@@ -84,7 +84,8 @@ impl<'a> Deciding<'a> {
             return Err(Some(Refusal::OtherPool { asked: asked.clone(), has: pool.name.clone() }));
         }
         let is_asked = |address: &IpAddr| wish.addresses.contains(address);
-        if !wish.addresses.is_empty() && !(wish.addresses.len() == recorded.len() && recorded.iter().all(is_asked)) {
+        let is_all = wish.addresses.len() == recorded.len() && recorded.iter().all(is_asked);
+        if !wish.addresses.is_empty() && !is_all {
             return Err(Some(Refusal::OthersAsked(wish.addresses.clone())));
         }
         Ok(self.give(claim, pool, recorded.clone()))

@@ -104,7 +104,7 @@ impl Range {
             return 0;
         }
         // Before and including `end`, of each 256 the first and the last.
-        let up_to = |end: u128| (end + 1) / 256 * 2 + u128::from((end + 1) % 256 > 0);
+        let up_to = |end: u128| (end + 1) / 256 * 2 + u128::from(!(end + 1).is_multiple_of(256));
         let before = number(self.first).checked_sub(1).map_or(0, up_to);
         up_to(number(self.last)) - before
     }

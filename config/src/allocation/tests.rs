@@ -295,7 +295,7 @@ fn two_families_are_of_one_pool_the_preferred_one_first() {
         (vec![four.clone(), both.clone(), six.clone()], One(V6), "b-both 2001:db8::".to_owned()),
         (vec![four.clone(), both.clone(), six.clone()], Both(V4), "b-both 198.51.100.0,2001:db8::".to_owned()),
         (vec![four.clone(), both.clone(), six.clone()], Both(V6), "b-both 2001:db8::,198.51.100.0".to_owned()),
-        (vec![four.clone(), both.clone()], Prefer(V4), "b-both 198.51.100.0,2001:db8::".to_owned()),
+        (vec![four.clone(), both], Prefer(V4), "b-both 198.51.100.0,2001:db8::".to_owned()),
         (vec![four.clone(), six.clone()], Prefer(V4), format!("a-four 192.0.2.0 (pool {full})")),
         (
             vec![four.clone(), six.clone()],
@@ -303,7 +303,7 @@ fn two_families_are_of_one_pool_the_preferred_one_first() {
             "c-six 2001:db8:6:: (pool c-six: has no IPv4 addresses)".to_owned(),
         ),
         (
-            vec![four.clone(), six.clone()],
+            vec![four, six],
             Both(V4),
             "pool a-four: 0 of 2 IPv4 addresses are in use and has no IPv6 addresses, \
              pool c-six: has no IPv4 addresses and 0 of 18446744073709551616 IPv6 addresses are in use"

@@ -71,6 +71,7 @@ impl End {
 
     fn is_in_force(&self) {
         let news = InForce {
+            ledger: postern_config::allocation::Ledger::default(),
             store: Default::default(),
             report: Arc::default(),
             touched: Default::default(),

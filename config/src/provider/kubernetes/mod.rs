@@ -475,7 +475,8 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         let shared = (served.clone(), counts.clone());
         let (tell_of, done) = mpsc::unbounded_channel();
         let terms = office.terms.subscribe();
-        let statuses = Statuses::new(client.clone(), shared.clone(), terms, settings, addresses, gate, view, tell_of);
+        let shows = (view, tell_of);
+        let statuses = Statuses::new(client.clone(), shared.clone(), terms, settings, addresses, gate, shows);
         let tells = scope.control && scope.writing.as_ref().is_some_and(|writing| writing.events);
         let events = tells.then(|| Events::new(client.clone(), office.terms.subscribe(), &host_name(), shared));
         let others = office.found.subscribe();

@@ -158,8 +158,7 @@ impl Statuses {
         settings: Settings,
         addresses: Option<Vec<Address>>,
         gate: Gate,
-        view: Option<watch::Sender<View>>,
-        news: mpsc::UnboundedSender<(Key, Event)>,
+        (view, news): (Option<watch::Sender<View>>, mpsc::UnboundedSender<(Key, Event)>),
     ) -> Self {
         Self {
             client,

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use super::*;
-use crate::kubernetes::{document, object::Kind, store::Change};
+use crate::{
+    allocation::Ledger,
+    kubernetes::{document, object::Kind, store::Change},
+};
 
 const GATEWAY: &str = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n\
     metadata: {name: edge, namespace: shop, uid: UID, generation: GENERATION}\n\
@@ -82,7 +85,7 @@ impl World {
     fn change(&mut self, uid: &str, generation: u32) {
         self.store.insert(object(uid, generation));
         let news = InForce {
-            ledger: Default::default(),
+            ledger: Ledger::default(),
             store: self.store.clone(),
             report: Arc::default(),
             touched: BTreeSet::from([key()]),
