@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::{node::Node, support::control_plane::ControlPlane};
 
-const CRDS: &str = include_str!("../../../deploy/crds/metallb.yaml");
 /// MetalLB's annotations.
 const FROM: &str = "metallb.io/ip-allocated-from-pool";
 
@@ -35,9 +34,7 @@ spec: {{type: LoadBalancer, selector: {{app: {name}}}, ports: [{{port: {port}}}]
 /// A control plane with the kinds, an advertisement, and `objects`.
 fn cluster(objects: &str) -> Option<ControlPlane> {
     let cluster = ControlPlane::start()?;
-    cluster.apply(CRDS);
-    let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
-    cluster.kubectl(&wait).expect("the server takes them up");
+    cluster.install_metallb_crds();
     let namespaces = "
 apiVersion: v1
 kind: Namespace

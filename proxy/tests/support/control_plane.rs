@@ -150,7 +150,7 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: '{name}'}}]
         self.directory.path().join(format!("{name}.kubeconfig"))
     }
 
-    /// Installs the CRDs of Gateway API and Traefik; returns when they are served.
+    /// Installs the CRDs of Gateway API, Traefik and MetalLB; returns when they are served.
     pub(crate) fn install_crds(&self, channel: Channel) {
         let folder =
             PathBuf::from(std::env::var_os("POSTERN_CRDS").expect("POSTERN_CRDS names the folder of the CRDs"));
@@ -161,6 +161,12 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: '{name}'}}]
         let traefik = newest(&folder.join("github.com/traefik/traefik"), "v3@");
         let traefik = traefik.join("docs/content/reference/dynamic-configuration");
         [gateway, traefik].iter().for_each(|folder| self.apply_folder(folder));
+        self.install_metallb_crds();
+    }
+
+    /// Installs those of MetalLB that Postern reads; returns when all that were installed are served.
+    pub(crate) fn install_metallb_crds(&self) {
+        self.apply(include_str!("../../../deploy/crds/metallb.yaml"));
         let wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"];
         self.kubectl(&wait).expect("the server takes them up");
     }
