@@ -195,7 +195,8 @@ pub fn start(
     let published = pipeline.whole(first);
     log::difference(&Report::default(), &published.report);
     let (outputs, receiver) = mpsc::channel(WAITING);
-    let publishing = Loop { pipeline, outputs, clock, logged: published.report.clone(), ledger: Ledger::default(), cluster: None };
+    let publishing =
+        Loop { pipeline, outputs, clock, logged: published.report.clone(), ledger: Ledger::default(), cluster: None };
     let spawned = thread::Builder::new().name("publish".into()).spawn(move || publishing.run(&batches));
     spawned.map_err(|source| DirectoryError::Unreadable { path: directory.to_path_buf(), source })?;
     let takeover = watch::Sender::new(Some(Arc::new(Takeover::of_files()))).subscribe();
@@ -229,7 +230,14 @@ pub fn start_cluster(scope: Scope, settings: Settings, clock: fn() -> Timestamp)
         let Some(decided) = until(&decisions, &outputs) else { return };
         let pipeline = Pipeline::new(decided.apply(settings));
         tell.send_replace(Some(Arc::new(decided)));
-        let mut publishing = Loop { pipeline, outputs, clock, logged: Arc::default(), ledger: Ledger::default(), cluster: Some(demands) };
+        let mut publishing = Loop {
+            pipeline,
+            outputs,
+            clock,
+            logged: Arc::default(),
+            ledger: Ledger::default(),
+            cluster: Some(demands),
+        };
         if publishing.begin(&batches) {
             publishing.run(&batches);
         }

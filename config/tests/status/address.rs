@@ -74,10 +74,12 @@ fn what_postern_serves_is_of_mode_proxy() {
 fn what_is_not_to_be_had_any_more_is_taken_back() {
     let given = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1", "ipMode": "VIP"}]}});
     let nothing = Some(json!({"status": {"loadBalancer": {}}, "pool": null}));
-    let refused = "spec: {type: LoadBalancer, loadBalancerIP: 198.51.100.1, clusterIPs: [10.96.0.1], ports: [{port: 80}]}";
+    let refused =
+        "spec: {type: LoadBalancer, loadBalancerIP: 198.51.100.1, clusterIPs: [10.96.0.1], ports: [{port: 80}]}";
     assert_eq!(written(&service(refused), &given, Some("home")), nothing);
     let inside = "spec: {clusterIPs: [10.96.0.1], ports: [{port: 80}]}";
-    let noted = service(inside).replace("name: edge,", "name: edge, annotations: {metallb.io/ip-allocated-from-pool: home},");
+    let noted =
+        service(inside).replace("name: edge,", "name: edge, annotations: {metallb.io/ip-allocated-from-pool: home},");
     assert_eq!(written(&noted, &given, Some("home")), nothing, "it is of another type now");
     assert_eq!(written(&service(inside), &given, None), None, "somebody else gave it that");
 }
@@ -85,7 +87,8 @@ fn what_is_not_to_be_had_any_more_is_taken_back() {
 #[test]
 fn what_is_not_ours_to_give_is_left_alone() {
     let given = json!({"loadBalancer": {"ingress": [{"ip": "203.0.113.9"}]}});
-    let other = "spec: {type: LoadBalancer, loadBalancerClass: example.com/lb, clusterIPs: [10.96.0.1], ports: [{port: 80}]}";
+    let other =
+        "spec: {type: LoadBalancer, loadBalancerClass: example.com/lb, clusterIPs: [10.96.0.1], ports: [{port: 80}]}";
     assert_eq!(written(&service(other), &given, None), None);
     let ours = "spec: {type: LoadBalancer, clusterIPs: [10.96.0.1], ports: [{port: 80}]}";
     let without_pools = service(ours).replace(POOLS, "");

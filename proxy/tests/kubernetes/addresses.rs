@@ -107,7 +107,8 @@ fn a_service_gets_its_address_and_keeps_it_over_a_restart() {
     until_address(&node, &cluster, "b", "192.0.2.11");
     assert_eq!(versions()[0], before[0], "nothing changed, so there was nothing to write");
     let metrics = node.admin("/metrics");
-    let written = metrics.lines().filter(|line| line.contains("status") && line.contains("Service")).collect::<Vec<_>>();
+    let written =
+        metrics.lines().filter(|line| line.contains("status") && line.contains("Service")).collect::<Vec<_>>();
     assert!(written.iter().any(|line| line.contains("outcome=\"written\"") && line.ends_with(" 1")), "{written:?}");
 }
 

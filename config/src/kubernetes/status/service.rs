@@ -76,7 +76,8 @@ pub(super) fn shown(annotations: Option<&BTreeMap<String, String>>, status: &Val
 
 fn without_default(mut load_balancer: Value) -> Value {
     for point in load_balancer.get_mut("ingress").and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some(fields) = point.as_object_mut().filter(|fields| fields.get("ipMode").is_some_and(|it| it == "VIP")) {
+        if let Some(fields) = point.as_object_mut().filter(|fields| fields.get("ipMode").is_some_and(|it| it == "VIP"))
+        {
             fields.remove("ipMode");
         }
     }

@@ -116,7 +116,8 @@ impl Events {
             }
             let known = self.objects.entry(key.clone()).or_insert_with(Known::new);
             known.now = notices;
-            let nothing_to_tell = known.now.is_empty() && known.told.is_empty() && known.marks.is_empty() && known.done.is_empty();
+            let nothing_to_tell =
+                known.now.is_empty() && known.told.is_empty() && known.marks.is_empty() && known.done.is_empty();
             if nothing_to_tell && !known.queued {
                 self.objects.remove(&key);
             } else {
@@ -261,7 +262,14 @@ impl Events {
 impl Known {
     fn new() -> Self {
         let pace = Pace::new(BURST_OF_ONE, PAUSE_OF_ONE, Instant::now());
-        Self { now: Arc::default(), told: Arc::default(), marks: BTreeMap::new(), done: Vec::new(), pace, queued: false }
+        Self {
+            now: Arc::default(),
+            told: Arc::default(),
+            marks: BTreeMap::new(),
+            done: Vec::new(),
+            pace,
+            queued: false,
+        }
     }
 
     fn tellings(&self) -> Vec<Telling> {
