@@ -4,6 +4,7 @@
 pub mod announcement;
 pub mod election;
 pub mod heartbeat;
+pub mod kernel;
 pub mod link;
 pub mod moment;
 pub mod responder;

@@ -21,7 +21,11 @@ static STEPS: &[Step] = &[
     Step { name: "deny", about: "bans, licences and sources of all dependencies; advisories", run: deny },
     Step { name: "build", about: "every binary, dev profile", run: build },
     Step { name: "unit", about: "tests of every crate, the fuzz corpora's replay among them", run: unit },
-    Step { name: "segment", about: "ARP and neighbour discovery between network namespaces", run: segment::run },
+    Step {
+        name: "segment",
+        about: "ARP, neighbour discovery and kernel state between network namespaces",
+        run: segment::run,
+    },
     Step { name: "schemas", about: "our object types against the CRDs that others publish", run: schemas::run },
     Step { name: "examples", about: "`postern check` over examples/", run: examples::run },
     Step { name: "h2spec", about: "HTTP/2 conformance of the built binary, plain and over TLS", run: h2spec::run },

@@ -23,8 +23,11 @@ fn can_make_namespaces() -> Result<(), String> {
     if user != Some("0") {
         return Err("network namespaces need root".to_owned());
     }
-    match Command::new("ip").args(["netns", "list"]).output() {
-        Ok(output) if output.status.success() => Ok(()),
-        _ => Err("network namespaces need the program `ip` (package iproute2)".to_owned()),
-    }
+    let programs = [("ip", ["netns", "list"], "iproute2"), ("nft", ["list", "tables"], "nftables")];
+    programs.into_iter().try_for_each(|(program, arguments, package)| {
+        match Command::new(program).args(arguments).output() {
+            Ok(output) if output.status.success() => Ok(()),
+            _ => Err(format!("the tests need the program `{program}` (package {package})")),
+        }
+    })
 }

@@ -1,0 +1,128 @@
+//! nf_tables without the `nft` program: what a rule set is made of, sent as one transaction that happens wholly or not at
+//! all. What our tables say is written beside this folder, in `filter` and `hand_back`.
+
+mod batch;
+mod expression;
+
+use std::{collections::BTreeSet, io};
+
+use netlink_packet_core::NLM_F_ACK;
+use netlink_packet_netfilter::{
+    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
+    nftables::{
+        DataAttribute, ListAttribute, NfTablesMessage, SetAttribute, SetElementAttribute, SetElementList,
+        SetElementMessage, SetMessage, TableAttribute, TableMessage,
+    },
+};
+use netlink_sys::protocols::NETLINK_NETFILTER;
+
+pub(super) use self::{
+    batch::{Batch, Chain, Set},
+    expression::{
+        Base, Expression, KeyRegister, drop_packet, forward_to, is, load, lookup, masked, notrack, protocol, write,
+    },
+};
+use super::{Error, netlink::Netlink};
+
+/// A table of ours, which nobody else has one of the name of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    /// Which packets it sees.
+    pub(super) family: NetfilterProtoFamily,
+    /// Its name, unique in the family.
+    pub(super) name: &'static str,
+}
+
+/// A way to nf_tables.
+pub(super) struct Nft(Netlink);
+
+impl Nft {
+    pub(super) fn open() -> Result<Self, Error> {
+        Netlink::open(NETLINK_NETFILTER).map(Self)
+    }
+
+    /// Does all of `batch`, or nothing. The kernel is not asked where there is nothing to do.
+    pub(super) fn commit(&mut self, doing: &'static str, batch: Batch) -> Result<(), Error> {
+        if batch.is_empty() { Ok(()) } else { self.0.tell_all(doing, batch.messages(true)) }
+    }
+
+    /// Asks whether `batch` could be done.
+    pub(super) fn check(&mut self, batch: Batch) -> Result<(), Error> {
+        self.0.tell_all("try a rule set", batch.messages(false))
+    }
+
+    /// Whether there is such a table. There is none of a family that the kernel does not know.
+    pub(super) fn exists(&mut self, table: Table) -> Result<bool, Error> {
+        let attributes = vec![TableAttribute::Name(table.name.into())];
+        let question = NfTablesMessage::GetTable(TableMessage { attributes });
+        let header = NetfilterHeader::new(table.family, 0, 0);
+        match self.0.ask("look up a table", NetfilterMessage::new(header, question), 0) {
+            Ok(_) => Ok(true),
+            Err(Error::Refused { source, .. }) if source.kind() != io::ErrorKind::TimedOut => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The keys that are in a set; nothing if there is no such set.
+    pub(super) fn elements(&mut self, table: Table, set: &str) -> Result<Option<BTreeSet<Vec<u8>>>, Error> {
+        let attributes = vec![SetElementList::Table(table.name.into()), SetElementList::Set(set.into())];
+        let question = NfTablesMessage::GetSetElement(SetElementMessage { attributes });
+        let Some(answers) = self.list("list the elements of a set", table.family, question)? else { return Ok(None) };
+        let lists = answers.into_iter().filter_map(|answer| match answer {
+            NfTablesMessage::NewSetElement(message) => Some(message.attributes),
+            _ => None,
+        });
+        Ok(Some(lists.flatten().flat_map(keys).collect()))
+    }
+
+    /// The names of all sets of a table, none if there is no such table.
+    pub(super) fn sets(&mut self, table: Table) -> Result<BTreeSet<String>, Error> {
+        let question = NfTablesMessage::GetSet(SetMessage { attributes: vec![SetAttribute::Table(table.name.into())] });
+        let answers = self.list("list the sets of a table", table.family, question)?.unwrap_or_default();
+        Ok(answers.into_iter().filter_map(name_of_set).collect())
+    }
+
+    fn list(
+        &mut self,
+        doing: &'static str,
+        family: NetfilterProtoFamily,
+        question: NfTablesMessage,
+    ) -> Result<Option<Vec<NfTablesMessage>>, Error> {
+        match self.0.list(doing, NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), question)) {
+            Err(Error::Refused { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(answers) => Ok(Some(answers.into_iter().filter_map(nf_tables).collect())),
+        }
+    }
+}
+
+fn nf_tables(message: NetfilterMessage) -> Option<NfTablesMessage> {
+    match message.inner {
+        NetfilterMessageInner::NfTables(message) => Some(message),
+        _ => None,
+    }
+}
+
+fn name_of_set(message: NfTablesMessage) -> Option<String> {
+    let NfTablesMessage::NewSet(set) = message else { return None };
+    set.attributes.into_iter().find_map(|attribute| match attribute {
+        SetAttribute::Name(name) => Some(name),
+        _ => None,
+    })
+}
+
+fn keys(list: SetElementList) -> Vec<Vec<u8>> {
+    let SetElementList::Elements(elements) = list else { return Vec::new() };
+    let attributes = elements.into_iter().filter_map(|element| match element {
+        ListAttribute::Element(attributes) => Some(attributes),
+        _ => None,
+    });
+    let keys = attributes.flatten().filter_map(|attribute| match attribute {
+        SetElementAttribute::Key(DataAttribute::Value(bytes)) => Some(bytes),
+        _ => None,
+    });
+    keys.collect()
+}
+
+/// The flag of the message whose acknowledgement stands for the whole batch.
+const ACKNOWLEDGED: u16 = NLM_F_ACK;
