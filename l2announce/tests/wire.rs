@@ -326,6 +326,32 @@ fn requests_that_waited_while_the_process_was_stopped_are_not_answered() {
 }
 
 #[test]
+fn a_probe_is_never_free_because_the_process_was_late_to_listen() {
+    let Some(mut segment) = segment::segment() else { return };
+    let (one, other) = (segment.host("one", 1), segment.host("other", 2));
+    let (_first, second) = (announcing(&one), other.start());
+    for (_, address) in addresses() {
+        watch(&second, address);
+        let frames = other.listen();
+        second.order(Command::Probe { address, thoroughness: Thoroughness::Short });
+        // Stalled for less than what counts as a pause, and longer than a probe takes: the answer waits meanwhile.
+        second.stall(|| {
+            let answered = || frames.try_iter().any(|(_, frame)| speaks_of(&frame, one.mac, address));
+            let stalled = Instant::now();
+            eventually("the answer waits", || if answered() { Ok(()) } else { Err(String::new()) });
+            while stalled.elapsed() < Duration::from_millis(150) {
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+        });
+        let outcome = second.wait("an outcome", |event| match event {
+            Event::Probed { address: probed, outcome } if probed == address => Some(outcome),
+            _ => None,
+        });
+        assert!(matches!(outcome, Outcome::Taken { mac } if mac == one.mac), "{outcome:?}");
+    }
+}
+
+#[test]
 fn without_the_capability_no_link_can_announce_and_it_is_named() {
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     let Some(mut segment) = segment::segment() else { return };

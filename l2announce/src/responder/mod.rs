@@ -204,6 +204,20 @@ impl Responder {
         self.change(address, |held| held.probing = None);
     }
 
+    /// What came in was thrown away, so no probe that is under way can find anything: all are undecided.
+    pub fn lose_probes(&mut self) {
+        let probed: Vec<IpAddr> =
+            self.addresses.iter().filter(|(_, held)| held.probing.is_some()).map(|(address, _)| *address).collect();
+        for address in probed {
+            self.conclude(address, Outcome::Undecided);
+        }
+    }
+
+    /// Whether a probe is under way.
+    pub fn is_probing(&self) -> bool {
+        self.addresses.values().any(|held| held.probing.is_some())
+    }
+
     /// Whether `address` is announced or probed.
     pub fn holds(&self, address: IpAddr) -> bool {
         self.addresses.contains_key(&address)
@@ -340,11 +354,7 @@ impl Responder {
         self.frames.clear();
         self.first.clear();
         self.later.clear();
-        let probed: Vec<IpAddr> =
-            self.addresses.iter().filter(|(_, held)| held.probing.is_some()).map(|(address, _)| *address).collect();
-        for address in probed {
-            self.conclude(address, Outcome::Undecided);
-        }
+        self.lose_probes();
         for held in self.addresses.values_mut() {
             held.stop_rounds();
         }

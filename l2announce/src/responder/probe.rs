@@ -17,7 +17,7 @@ pub enum Outcome {
         /// Which station.
         mac: MacAddr,
     },
-    /// The link is down, or went down before the end.
+    /// The link is down, or went down before the end; or answers were lost because the process did not run.
     Undecided,
 }
 

@@ -421,6 +421,19 @@ fn a_probe_on_a_link_that_is_or_goes_down_is_undecided() {
 }
 
 #[test]
+fn a_probe_whose_answers_were_thrown_away_is_undecided() {
+    let mut responder = announcing();
+    responder.probe(at(0), CLIENT_V4.into(), ProbeSchedule::short());
+    assert!(responder.is_probing());
+    responder.lose_probes();
+    assert!(!responder.is_probing());
+    assert_eq!(events(&mut responder), probed(CLIENT_V4.into(), Outcome::Undecided));
+    run(&mut responder, 0, 60_000);
+    assert_eq!(events(&mut responder), []);
+    assert_eq!(receive(&mut responder, at(60_000), &request(V4)).len(), 1, "what is announced goes on");
+}
+
+#[test]
 fn frames_are_counted_by_address() {
     let counters = Arc::new(Counters::default());
     let mut responder = up();

@@ -60,6 +60,17 @@ impl PacketSocket {
         }
     }
 
+    /// A frame that waits already, whether the runtime knows of it or not.
+    pub fn receive_now(&self, buffer: &mut [u8]) -> Option<usize> {
+        loop {
+            match self.socket.get_ref().read(buffer) {
+                Ok(length) => return Some(length),
+                Err(error) if is_passing(&error) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// Throws away what waits to be received, and says how many frames it was.
     pub fn discard(&self) -> usize {
         let mut buffer = [0; 1];

@@ -26,6 +26,9 @@ use crate::{
 /// After which time links that could not be used, or followed, are tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Less is what any busy machine does to a process.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+
 /// Runs a station.
 pub struct Driver {
     settings: Settings,
@@ -60,6 +63,7 @@ impl Driver {
         statistics: Arc<Statistics>,
     ) -> Self {
         let ran = now();
+        let settings = Settings { longest_pause: settings.longest_pause.max(SHORTEST_PAUSE), ..settings };
         let (wanted, ports) = (BTreeMap::new(), Ports::new());
         let watch = Some(watch);
         Self {
@@ -117,7 +121,7 @@ impl Driver {
     /// A process that sleeps longer than it has to was paused: so it never sleeps for long.
     fn next_time(&self) -> Instant {
         let (now, instant) = (now(), Instant::now());
-        let pulse = self.settings.longest_pause / 4;
+        let pulse = if self.is_busy() { self.settings.longest_pause / 4 } else { AGAIN };
         let due = self.ports.wakes().filter(|_| !self.is_muted).map(|due| due.since(now));
         instant + due.map_or(pulse, |due| due.min(pulse))
     }
@@ -126,10 +130,11 @@ impl Driver {
     fn notice_pause(&mut self, now: Moment) {
         let gap = now.since(self.ran);
         self.ran = now;
-        if gap <= self.settings.longest_pause {
+        // Who has nothing to lose may sleep.
+        if gap <= self.settings.longest_pause || !self.is_busy() {
             return;
         }
-        let discarded = self.ports.discard();
+        let discarded = self.ports.forget_heard();
         tracing::warn!(
             ?gap,
             discarded,
@@ -137,6 +142,10 @@ impl Driver {
         );
         self.is_muted = true;
         self.tell(Event::Paused { gap });
+    }
+
+    fn is_busy(&self) -> bool {
+        self.wanted.values().any(|wanted| wanted.is_announced || !wanted.probing.is_empty())
     }
 
     fn obey(&mut self, now: Moment, command: Command) {
@@ -278,6 +287,9 @@ impl Driver {
     /// Sends what is to be sent and tells what has happened, on all links.
     fn send(&mut self) {
         let now = now();
+        if !self.is_muted {
+            self.ports.catch_up(now);
+        }
         let mut happened = Vec::new();
         for (link, port) in self.ports.all() {
             if !self.is_muted {

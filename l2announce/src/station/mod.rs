@@ -37,7 +37,7 @@ pub struct Settings {
     /// Whether everybody is told of each address again and again; off unless it is asked for.
     pub refresh: Option<Refresh>,
     /// When the process has not run for longer than this, nothing is sent before [`Command::Confirm`]: somebody else may
-    /// have taken its addresses. As long as election allows itself.
+    /// have taken its addresses. As long as election allows itself; at least 50 ms.
     pub longest_pause: Duration,
 }
 

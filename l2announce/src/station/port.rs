@@ -15,6 +15,9 @@ use crate::{
     wire::{self, MacAddr},
 };
 
+/// A flood must not keep the loop from its orders.
+const FRAMES_AT_ONCE: usize = 256;
+
 #[derive(Debug)]
 pub(super) struct Port {
     index: u32,
@@ -116,6 +119,24 @@ impl Port {
         if let Err(unfit) = self.responder.receive(now, frame) {
             tracing::trace!(link = self.index, %unfit, "a frame was passed over");
         }
+    }
+
+    /// Takes in what waits before it may be said that nobody answered.
+    pub(super) fn catch_up(&mut self, now: Moment, buffer: &mut [u8]) {
+        for _ in 0..FRAMES_AT_ONCE {
+            if !self.responder.is_probing() {
+                return;
+            }
+            let waiting = self.arp.receive_now(buffer).or_else(|| self.ndp.receive_now(buffer));
+            let Some(length) = waiting else { return };
+            self.receive(now, buffer.get(..length).unwrap_or_default());
+        }
+    }
+
+    /// Throws away what came in while the process did not run, and with it what probes might have found.
+    pub(super) fn forget_heard(&mut self) -> usize {
+        self.responder.lose_probes();
+        self.discard()
     }
 
     pub(super) fn discard(&self) -> usize {

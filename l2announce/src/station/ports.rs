@@ -116,6 +116,14 @@ impl Ports {
         }
     }
 
+    pub(super) fn catch_up(&mut self, now: Moment) {
+        self.open.values_mut().for_each(|port| port.catch_up(now, &mut self.buffer));
+    }
+
+    pub(super) fn forget_heard(&mut self) -> usize {
+        self.open.values_mut().map(Port::forget_heard).sum()
+    }
+
     pub(super) fn discard(&self) -> usize {
         self.open.values().map(Port::discard).sum()
     }
