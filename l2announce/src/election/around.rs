@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Moment, NodeName,
-    heartbeat::{LinkId, Stance},
+    heartbeat::{LinkId, Readiness},
 };
 
 /// What is known at one moment.
@@ -113,7 +113,7 @@ impl Group {
         if !self.has_candidate(around.node) {
             return Err(WhyNot::NoCandidate);
         }
-        self.able_stance(around)?;
+        self.able_readiness(around)?;
         let able = self.able(around);
         let class = self.class(around.node, |address| able.contains(&address));
         if class.covered == 0 {
@@ -123,12 +123,12 @@ impl Group {
         Ok(Standing { class, score: self.score(around.node) })
     }
 
-    fn able_stance(&self, around: &Around<'_>) -> Result<(), WhyNot> {
+    fn able_readiness(&self, around: &Around<'_>) -> Result<(), WhyNot> {
         if around.is_stopped {
-            return Err(WhyNot::Stance(Stance::Leaving));
+            return Err(WhyNot::Readiness(Readiness::Leaving));
         }
-        if around.local.stance != Stance::Ready {
-            return Err(WhyNot::Stance(around.local.stance));
+        if around.local.readiness != Readiness::Ready {
+            return Err(WhyNot::Readiness(around.local.readiness));
         }
         self.fitness(around)
     }
@@ -188,7 +188,8 @@ impl Group {
         let links = self.links(around);
         let fit = |node: &NodeName| {
             let peer = around.peers.get(node)?;
-            let is_fit = peer.stance == Stance::Ready && peer.is_heard(links.as_ref(), around.now, around.profile);
+            let is_fit =
+                peer.readiness == Readiness::Ready && peer.is_heard(links.as_ref(), around.now, around.profile);
             let class = self.class(node, |address| peer.is_able(address));
             (is_fit && class.covered > 0).then(|| (node.clone(), class))
         };

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Moment, NodeName,
-    heartbeat::{Claim, Claimed, Stance},
+    heartbeat::{Claim, Claimed, Readiness},
 };
 
 /// For so long after somebody owned an address a short probe is enough.
@@ -266,8 +266,8 @@ impl Group {
     }
 
     fn motive(&mut self, around: &Around<'_>, agenda: &mut Agenda) -> Option<Motive> {
-        if around.local.stance != Stance::Ready {
-            return Some(Motive::Stance);
+        if around.local.readiness != Readiness::Ready {
+            return Some(Motive::Readiness);
         }
         if !self.has_candidate(around.node) {
             return Some(Motive::NoCandidate);

@@ -99,7 +99,7 @@ pub(super) struct Offer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Motive {
     /// The node is drained, excluded, or its process ends.
-    Stance,
+    Readiness,
     /// The node is no candidate any more.
     NoCandidate,
     /// Another one can announce more of the addresses, or is preferred.

@@ -8,7 +8,7 @@ use std::{
 
 use pnet_base::MacAddr;
 
-use crate::heartbeat::{LinkId, Stance};
+use crate::heartbeat::{LinkId, Readiness};
 
 /// What this node can do at the moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Local {
     /// Why what arrives at the addresses is not served here at the moment, if it isn't.
     pub unserved: Option<Arc<str>>,
     /// Whether this node takes part.
-    pub stance: Stance,
+    pub readiness: Readiness,
     /// Whether the gateway answers on the links; nothing where there is none, or none is asked.
     pub gateway_answers: Option<bool>,
 }

@@ -185,8 +185,8 @@ impl Election {
 
     /// What heartbeats should tell.
     pub fn content(&self) -> Content {
-        let stance = self.local.as_ref().map(|local| local.stance).unwrap_or_default();
-        Content { stance, beat: self.profile.beat, claims: self.claims.clone() }
+        let readiness = self.local.as_ref().map(|local| local.readiness).unwrap_or_default();
+        Content { readiness, beat: self.profile.beat, claims: self.claims.clone() }
     }
 
     /// Whether this node answers for an address.
@@ -273,7 +273,7 @@ impl Election {
         local.links.keys().for_each(|link| {
             self.links.entry(*link).or_insert(now);
         });
-        self.is_urgent |= self.local.as_ref().is_some_and(|before| before.stance != local.stance);
+        self.is_urgent |= self.local.as_ref().is_some_and(|before| before.readiness != local.readiness);
         self.local = Some(local);
         self.is_changed = true;
     }

@@ -12,14 +12,14 @@ use pnet_base::MacAddr;
 use super::profile::{Hearing, Profile};
 use crate::{
     Moment, NodeName,
-    heartbeat::{Claim, Claims, Heard, LinkId, Stance},
+    heartbeat::{Claim, Claims, Heard, LinkId, Readiness},
 };
 
 /// Another node.
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) boot: u64,
-    pub(super) stance: Stance,
+    pub(super) readiness: Readiness,
     pub(super) beat: Duration,
     pub(super) macs: BTreeSet<MacAddr>,
     pub(super) claims: Arc<Claims>,
@@ -34,7 +34,7 @@ impl Peer {
     pub(super) fn new(now: Moment, heard: &Heard) -> Self {
         Self {
             boot: heard.boot,
-            stance: heard.stance,
+            readiness: heard.readiness,
             beat: heard.beat,
             macs: BTreeSet::new(),
             claims: Arc::default(),
@@ -51,14 +51,14 @@ impl Peer {
         }
         let returns = !self.is_heard(None, now, profile);
         self.hear_on(now, heard, profile);
-        let stance = std::mem::replace(&mut self.stance, heard.stance);
+        let readiness = std::mem::replace(&mut self.readiness, heard.readiness);
         self.beat = heard.beat;
         self.macs.extend(&heard.macs);
         self.last = now;
         let claims = heard.claims.clone().unwrap_or_else(|| self.claims.clone());
         let claims_differ = !Arc::ptr_eq(&claims, &self.claims) && claims != self.claims;
         self.claims = claims;
-        is_restarted || returns || claims_differ || stance != heard.stance
+        is_restarted || returns || claims_differ || readiness != heard.readiness
     }
 
     fn hear_on(&mut self, now: Moment, heard: &Heard, profile: &Profile) {

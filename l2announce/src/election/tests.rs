@@ -12,7 +12,7 @@ use pnet_base::MacAddr;
 use super::{Election, Hindrance, Input, Local, Order, Outcome, Probe, Profile, Remembered, Start, State, WhyNot};
 use crate::{
     Announcement, Announcements, Candidate, Interfaces, Moment, NodeName, Purpose,
-    heartbeat::{Claim, Claimed, Heard, LinkId, Stance},
+    heartbeat::{Claim, Claimed, Heard, LinkId, Readiness},
 };
 
 const OWN: MacAddr = MacAddr(2, 0, 0, 0, 0, 1);
@@ -83,18 +83,18 @@ impl Case {
         orders
     }
 
-    fn hear(&mut self, node: &str, claim: Option<(Claim, u64)>, stance: Stance) -> Vec<Order> {
-        self.hear_on(1, node, claim, stance)
+    fn hear(&mut self, node: &str, claim: Option<(Claim, u64)>, readiness: Readiness) -> Vec<Order> {
+        self.hear_on(1, node, claim, readiness)
     }
 
-    fn hear_on(&mut self, link: LinkId, node: &str, claim: Option<(Claim, u64)>, stance: Stance) -> Vec<Order> {
+    fn hear_on(&mut self, link: LinkId, node: &str, claim: Option<(Claim, u64)>, readiness: Readiness) -> Vec<Order> {
         self.counter += 1;
         let claims = claim.map(|(claim, epoch)| (vip(), Claimed { claim, epoch })).into_iter().collect();
         let heard = Heard {
             link,
             node: node.into(),
             boot: 1,
-            stance,
+            readiness,
             beat: Profile::DEFAULT.beat,
             macs: vec![PEER],
             claims: Some(Arc::new(claims)),
@@ -109,7 +109,7 @@ impl Case {
     fn hear_for(&mut self, millis: u64, claim: Option<(Claim, u64)>) -> Vec<Order> {
         let mut orders = Vec::new();
         for _ in 0..millis / 250 {
-            orders.extend(self.hear("b", claim, Stance::Ready));
+            orders.extend(self.hear("b", claim, Readiness::Ready));
             orders.extend(self.run(250));
         }
         orders
@@ -227,7 +227,7 @@ fn an_owner_that_is_heard_again_ends_the_probe() {
     let mut case = Case::new(&["a", "b"], known());
     case.hear_for(2000, Some((Claim::Owned, 7)));
     assert_eq!(case.run(760), probe(Probe::Short));
-    assert_eq!(case.hear("b", Some((Claim::Owned, 7)), Stance::Ready), withdraw());
+    assert_eq!(case.hear("b", Some((Claim::Owned, 7)), Readiness::Ready), withdraw());
     assert_eq!(case.probed(Outcome::Free), [], "too late");
 }
 
@@ -236,7 +236,7 @@ fn what_is_offered_or_released_is_taken_at_once() {
     for claim in [Claim::Offered, Claim::Released] {
         let mut case = Case::new(&["a", "b"], known());
         case.hear_for(2000, Some((Claim::Owned, 7)));
-        assert_eq!(case.hear("b", Some((claim, 7)), Stance::Draining), announce(), "{claim:?}");
+        assert_eq!(case.hear("b", Some((claim, 7)), Readiness::Draining), announce(), "{claim:?}");
         assert_eq!(case.claim(), Some((Claim::Owned, 8)));
     }
 }
@@ -244,17 +244,17 @@ fn what_is_offered_or_released_is_taken_at_once() {
 #[test]
 fn a_drained_owner_answers_until_another_one_does() {
     let mut case = Case::owner(&["a", "b"]);
-    case.hear("b", Some((Claim::Able, 8)), Stance::Ready);
-    assert_eq!(case.localise(|local| local.stance = Stance::Draining), []);
+    case.hear("b", Some((Claim::Able, 8)), Readiness::Ready);
+    assert_eq!(case.localise(|local| local.readiness = Readiness::Draining), []);
     assert_eq!(case.claim(), Some((Claim::Offered, 8)));
-    assert_eq!(case.hear("b", Some((Claim::Owned, 9)), Stance::Ready), withdraw());
+    assert_eq!(case.hear("b", Some((Claim::Owned, 9)), Readiness::Ready), withdraw());
     assert_eq!(case.claim(), None);
 }
 
 #[test]
 fn a_node_alone_keeps_what_it_has_though_it_is_drained() {
     let mut case = Case::owner(&["a", "b"]);
-    assert_eq!(case.localise(|local| local.stance = Stance::Leaving), []);
+    assert_eq!(case.localise(|local| local.readiness = Readiness::Leaving), []);
     assert_eq!(case.run(30_000), []);
     assert!(case.election.owns_any());
     case.election.handle(case.now, Input::Stop);
@@ -283,7 +283,7 @@ fn without_others_and_gateway_it_is_withdrawn_unless_nobody_else_could_own_it() 
         assert_eq!(case.localise(|local| local.gateway_answers = Some(false)), orders);
     }
     let mut case = Case::owner(&["a", "b"]);
-    case.hear("b", Some((Claim::Able, 8)), Stance::Ready);
+    case.hear("b", Some((Claim::Able, 8)), Readiness::Ready);
     assert_eq!(case.localise(|local| local.gateway_answers = Some(false)), [], "another one is heard");
 }
 
@@ -304,20 +304,20 @@ fn a_pause_withdraws_before_anything_else() {
 #[test]
 fn of_two_owners_the_higher_epoch_stays_and_says_so_once() {
     let mut case = Case::owner(&["a", "b"]);
-    assert_eq!(case.hear("b", Some((Claim::Owned, 7)), Stance::Ready), announce());
-    assert_eq!(case.hear("b", Some((Claim::Owned, 7)), Stance::Ready), []);
-    assert_eq!(case.hear("b", Some((Claim::Yielded, 7)), Stance::Ready), []);
+    assert_eq!(case.hear("b", Some((Claim::Owned, 7)), Readiness::Ready), announce());
+    assert_eq!(case.hear("b", Some((Claim::Owned, 7)), Readiness::Ready), []);
+    assert_eq!(case.hear("b", Some((Claim::Yielded, 7)), Readiness::Ready), []);
 
     let mut case = Case::owner(&["a", "b"]);
-    assert_eq!(case.hear("b", Some((Claim::Owned, 9)), Stance::Ready), withdraw(), "without a word");
+    assert_eq!(case.hear("b", Some((Claim::Owned, 9)), Readiness::Ready), withdraw(), "without a word");
     assert_eq!(case.claim(), Some((Claim::Yielded, 8)));
 }
 
 #[test]
 fn one_that_yielded_before_it_was_heard_is_followed_by_an_announcement() {
     let mut case = Case::owner(&["a", "b"]);
-    assert_eq!(case.hear("b", Some((Claim::Yielded, 7)), Stance::Ready), announce());
-    assert_eq!(case.hear("b", Some((Claim::Yielded, 7)), Stance::Ready), []);
+    assert_eq!(case.hear("b", Some((Claim::Yielded, 7)), Readiness::Ready), announce());
+    assert_eq!(case.hear("b", Some((Claim::Yielded, 7)), Readiness::Ready), []);
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_preferred_node_gets_it_when_it_has_been_there_for_a_while() {
     assert_eq!(case.claim(), Some((Claim::Owned, 8)));
     assert_eq!(case.hear_for(500, Some((Claim::Able, 8))), []);
     assert_eq!(case.claim(), Some((Claim::Offered, 8)));
-    assert_eq!(case.hear("b", Some((Claim::Owned, 9)), Stance::Ready), withdraw());
+    assert_eq!(case.hear("b", Some((Claim::Owned, 9)), Readiness::Ready), withdraw());
 }
 
 #[test]
@@ -382,7 +382,7 @@ fn one_that_is_heard_on_another_link_alone_is_asked_for_on_the_segment() {
     let mut case = Case::new(&["a", "b"], known());
     let mut orders = Vec::new();
     for _ in 0..7 {
-        orders.extend(case.hear_on(2, "b", Some((Claim::Owned, 7)), Stance::Ready));
+        orders.extend(case.hear_on(2, "b", Some((Claim::Owned, 7)), Readiness::Ready));
         orders.extend(case.run(250));
     }
     assert_eq!(orders, probe(Probe::Short));

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Moment, NodeName,
-    heartbeat::{LinkId, Stance},
+    heartbeat::{LinkId, Readiness},
 };
 
 /// All addresses that should be announced.
@@ -81,7 +81,7 @@ pub enum WhyNot {
     /// This node cannot.
     Hindered(Hindrance),
     /// It gives everything away.
-    Stance(Stance),
+    Readiness(Readiness),
     /// What arrives at the address is not served on this node.
     Unserved(Arc<str>),
     /// Nobody is heard here, and the gateway does not answer.
@@ -107,10 +107,10 @@ impl fmt::Display for WhyNot {
             Self::OtherLink => f.write_str("it is heard, but on no link that can announce the address"),
             Self::Unable => f.write_str("it says that it cannot announce the address, or not yet"),
             Self::Hindered(hindrance) => hindrance.fmt(f),
-            Self::Stance(Stance::Ready) => f.write_str("it is ready"),
-            Self::Stance(Stance::Draining) => f.write_str("it is drained"),
-            Self::Stance(Stance::Excluded) => f.write_str("it is excluded from outside traffic"),
-            Self::Stance(Stance::Leaving) => f.write_str("its process ends"),
+            Self::Readiness(Readiness::Ready) => f.write_str("it is ready"),
+            Self::Readiness(Readiness::Draining) => f.write_str("it is drained"),
+            Self::Readiness(Readiness::Excluded) => f.write_str("it is excluded from outside traffic"),
+            Self::Readiness(Readiness::Leaving) => f.write_str("its process ends"),
             Self::Unserved(reason) => write!(f, "what arrives is not served there: {reason}"),
             Self::Isolated => f.write_str("no other node is heard there, and the gateway does not answer"),
             Self::Listening => f.write_str("it listens first who owns what"),
@@ -139,7 +139,7 @@ impl fmt::Display for State {
 impl fmt::Display for Motive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Stance => "the node is drained, excluded or ends",
+            Self::Readiness => "the node is drained, excluded or ends",
             Self::NoCandidate => "the node is no candidate any more",
             Self::Class => "another node is preferred",
             Self::Rebalance => "the balance is being restored",
@@ -239,6 +239,6 @@ impl Group {
         if !peer.is_heard(links, around.now, around.profile) {
             return WhyNot::OtherLink;
         }
-        if peer.stance == Stance::Ready { WhyNot::Unable } else { WhyNot::Stance(peer.stance) }
+        if peer.readiness == Readiness::Ready { WhyNot::Unable } else { WhyNot::Readiness(peer.readiness) }
     }
 }

@@ -51,7 +51,7 @@ impl fmt::Debug for Installation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// Whether it takes part.
-    pub stance: Stance,
+    pub readiness: Readiness,
     /// Time between two of its heartbeats; whole milliseconds are told, up to 65 s.
     pub beat: Duration,
     /// What it says of each address.
@@ -99,7 +99,7 @@ impl Claim {
 
 /// Whether a node takes part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stance {
+pub enum Readiness {
     /// It does.
     #[default]
     Ready,

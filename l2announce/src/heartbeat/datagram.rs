@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "PSTN" | version: u8 | tags: u8 | installation: 16 | sealed | a tag of 16 bytes for each valid key
-//! sealed: boot: u64 | counter: u64 | beat in ms: u16 | stance: u8 | node: text
+//! sealed: boot: u64 | counter: u64 | beat in ms: u16 | readiness: u8 | node: text
 //!         | count: u8, MAC: 6 each | generation: u32 | index: u16 | count: u16 | claims
 //!         | count: u8, (node: text, boot: u64) each | what later minor versions add
 //! ```
@@ -13,7 +13,7 @@
 use pnet_base::MacAddr;
 
 use super::{
-    content::{Content, Installation, Stance},
+    content::{Content, Installation, Readiness},
     key::{Keys, MOST_TAGS, TAG},
     number::{Reader, write_number, write_text},
     table::{MOST_PORTIONS, Portion, read_claims, write_claims},
@@ -42,7 +42,7 @@ pub struct Datagram {
     /// Time between two heartbeats of the sender, in milliseconds.
     pub beat: u16,
     /// Whether it takes part.
-    pub stance: Stance,
+    pub readiness: Readiness,
     /// Hardware addresses that it announces with: first of the link on which it was sent.
     pub macs: Vec<MacAddr>,
     /// What it says of addresses, or a part of that.
@@ -112,7 +112,7 @@ impl Datagram {
         bytes.extend(self.boot.to_be_bytes());
         bytes.extend(self.counter.to_be_bytes());
         bytes.extend(self.beat.to_be_bytes());
-        bytes.push(stance_code(self.stance));
+        bytes.push(readiness_code(self.readiness));
         write_text(bytes, &self.node);
         write_number(bytes, self.macs.len().min(MOST_MACS) as u128);
         self.macs.iter().take(MOST_MACS).for_each(|mac| bytes.extend(mac.octets()));
@@ -172,13 +172,13 @@ impl Datagram {
         let boot = read.u64().ok_or_else(short)?;
         let counter = read.u64().ok_or_else(short)?;
         let beat = read.u16().filter(|beat| *beat > 0).ok_or(Refusal::Malformed("no time between heartbeats"))?;
-        let stance = read.byte().and_then(stance_of).ok_or(Refusal::Malformed("its stance"))?;
+        let readiness = read.byte().and_then(readiness_of).ok_or(Refusal::Malformed("its readiness"))?;
         let node = read_name(read).ok_or(Refusal::Malformed("the name of its node"))?;
         let macs = read_list(read, MOST_MACS, |read| read.array().map(mac)).ok_or(Refusal::Malformed("its MACs"))?;
         let portion = read_portion(read).ok_or(Refusal::Malformed("its claims"))?;
         let outdated = read_list(read, MOST_OUTDATED, |read| Some((read_name(read)?, read.u64()?)));
         let outdated = outdated.ok_or(Refusal::Malformed("outdated nodes"))?;
-        Ok(Self { node, boot, counter, beat, stance, macs, portion, outdated })
+        Ok(Self { node, boot, counter, beat, readiness, macs, portion, outdated })
     }
 
     /// What it says but claims, for its sender's content.
@@ -188,7 +188,7 @@ impl Datagram {
             boot: 0,
             counter: 0,
             beat: u16::try_from(content.beat.as_millis()).unwrap_or(u16::MAX).max(1),
-            stance: content.stance,
+            readiness: content.readiness,
             macs: macs.to_vec(),
             portion: Portion::default(),
             outdated: Vec::new(),
@@ -220,21 +220,21 @@ fn mac(bytes: [u8; 6]) -> MacAddr {
     bytes.into()
 }
 
-const fn stance_code(stance: Stance) -> u8 {
-    match stance {
-        Stance::Ready => 0,
-        Stance::Draining => 1,
-        Stance::Excluded => 2,
-        Stance::Leaving => 3,
+const fn readiness_code(readiness: Readiness) -> u8 {
+    match readiness {
+        Readiness::Ready => 0,
+        Readiness::Draining => 1,
+        Readiness::Excluded => 2,
+        Readiness::Leaving => 3,
     }
 }
 
-const fn stance_of(code: u8) -> Option<Stance> {
+const fn readiness_of(code: u8) -> Option<Readiness> {
     match code {
-        0 => Some(Stance::Ready),
-        1 => Some(Stance::Draining),
-        2 => Some(Stance::Excluded),
-        3 => Some(Stance::Leaving),
+        0 => Some(Readiness::Ready),
+        1 => Some(Readiness::Draining),
+        2 => Some(Readiness::Excluded),
+        3 => Some(Readiness::Leaving),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use pnet_base::MacAddr;
 
 use super::{
-    content::{Claims, Installation, LinkId, Stance},
+    content::{Claims, Installation, LinkId, Readiness},
     datagram::{Datagram, Refusal},
     key::Keys,
     table::Assembly,
@@ -32,7 +32,7 @@ pub struct Heard {
     /// Which start of the sender.
     pub boot: u64,
     /// Whether the sender takes part.
-    pub stance: Stance,
+    pub readiness: Readiness,
     /// Time between two of its heartbeats.
     pub beat: Duration,
     /// Hardware addresses that it announces with.
@@ -141,7 +141,7 @@ impl Inbox {
             link,
             node: said.node,
             boot: said.boot,
-            stance: said.stance,
+            readiness: said.readiness,
             beat: Duration::from_millis(said.beat.into()),
             macs: said.macs,
             claims: sender.table.claims().cloned(),

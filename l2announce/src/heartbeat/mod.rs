@@ -10,13 +10,14 @@ mod inbox;
 mod key;
 mod number;
 mod outbox;
+pub mod socket;
 mod table;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
-pub use content::{Claim, Claimed, Claims, Content, Installation, LinkId, Stance};
+pub use content::{Claim, Claimed, Claims, Content, Installation, LinkId, Readiness};
 pub use datagram::{Datagram, LONGEST, Refusal, VERSION};
 pub use inbox::{Heard, Inbox, Refusals};
 pub use key::Keys;

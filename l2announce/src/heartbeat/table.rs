@@ -1,6 +1,6 @@
 //! What a node says of all addresses, in portions that fit into datagrams, and back.
 //!
-//! Addresses are written in order, each as its distance from the one before, so that those of one pool take four bytes
+//! Addresses are written in order, each as its direadiness from the one before, so that those of one pool take four bytes
 //! each: 200 of them fit into one datagram. A portion says of which state of the table it is (its generation); only when
 //! all portions of one state are there does a reader go over to it.
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use pnet_base::MacAddr;
 
-use super::{Claim, Claimed, Claims, Content, Inbox, Installation, Keys, LONGEST, Outbox, Refusal, Speaker, Stance};
+use super::{Claim, Claimed, Claims, Content, Inbox, Installation, Keys, LONGEST, Outbox, Readiness, Refusal, Speaker};
 use crate::Moment;
 
 const OLD: [u8; 32] = [1; 32];
@@ -30,7 +30,7 @@ fn inbox(node: &str) -> Inbox {
 fn content(addresses: impl IntoIterator<Item = IpAddr>) -> Content {
     let claims: Claims =
         addresses.into_iter().map(|address| (address, Claimed { claim: Claim::Owned, epoch: 300 })).collect();
-    Content { stance: Stance::Ready, beat: Duration::from_millis(250), claims: Arc::new(claims) }
+    Content { readiness: Readiness::Ready, beat: Duration::from_millis(250), claims: Arc::new(claims) }
 }
 
 fn pool(count: u32) -> impl Iterator<Item = IpAddr> {
@@ -53,7 +53,7 @@ fn what_is_told_arrives() {
     let datagrams = one_beat(&mut outbox("a", 5), &content);
     assert_eq!(datagrams.len(), 1);
     let heard = inbox("b").hear(now(), 3, &datagrams[0], 1).expect("heard").expect("the newest");
-    assert_eq!((&*heard.node, heard.boot, heard.link, heard.stance), ("a", 5, 3, Stance::Ready));
+    assert_eq!((&*heard.node, heard.boot, heard.link, heard.readiness), ("a", 5, 3, Readiness::Ready));
     assert_eq!((heard.beat, heard.macs, heard.is_new), (content.beat, vec![MAC], true));
     assert_eq!(heard.claims, Some(content.claims));
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use postern_l2announce::{
     election::{Input, Profile},
-    heartbeat::Stance,
+    heartbeat::Readiness,
 };
 
 use crate::world::{MILLI, SECOND, Time, World, address};
@@ -340,8 +340,8 @@ impl Schedule {
     fn drain_and_return(&mut self) {
         let node = self.node();
         let (owned, since) = (self.owned_by(node), self.world.now);
-        self.world.nodes[node].stance =
-            [Stance::Draining, Stance::Excluded, Stance::Leaving][self.world.random.index(3)];
+        self.world.nodes[node].readiness =
+            [Readiness::Draining, Readiness::Excluded, Readiness::Leaving][self.world.random.index(3)];
         self.world.localise(node);
         let bound = 20 * MILLI;
         self.world.run(bound);
@@ -352,7 +352,7 @@ impl Schedule {
         }
         self.assert_doubles(20 * MILLI, "after a drain");
         let before = self.owners();
-        self.world.nodes[node].stance = Stance::Ready;
+        self.world.nodes[node].readiness = Readiness::Ready;
         self.world.localise(node);
         let settle = self.listening() + 4 * self.beat();
         self.world.run(settle);

@@ -13,7 +13,7 @@ use pnet_base::MacAddr;
 use postern_l2announce::{
     Announcement, Announcements, Candidate, Interfaces, Moment, NodeName, Purpose,
     election::{Election, Hindrance, Input, Local, Order, Outcome, Probe, Profile, Remembered, Start},
-    heartbeat::{Claims, Heard, Inbox, Installation, Keys, LinkId, Outbox, Refusal, Speaker, Stance},
+    heartbeat::{Claims, Heard, Inbox, Installation, Keys, LinkId, Outbox, Readiness, Refusal, Speaker},
 };
 
 use crate::random::Random;
@@ -45,7 +45,7 @@ pub(crate) struct Node {
     /// What is kept for the next start.
     memory: BTreeMap<IpAddr, Remembered>,
     pub(crate) link_is_up: bool,
-    pub(crate) stance: Stance,
+    pub(crate) readiness: Readiness,
     pub(crate) unserved: bool,
     /// Nodes on whose heartbeats it has heard which boot and counter.
     heard: BTreeMap<usize, (u64, u64)>,
@@ -72,7 +72,7 @@ pub(crate) struct Said {
     boot: u64,
     counter: u64,
     beat: Duration,
-    stance: Stance,
+    readiness: Readiness,
     claims: Arc<Claims>,
 }
 
@@ -157,7 +157,7 @@ impl World {
             probes: BTreeMap::new(),
             memory: BTreeMap::new(),
             link_is_up: true,
-            stance: Stance::Ready,
+            readiness: Readiness::Ready,
             unserved: false,
             heard: BTreeMap::new(),
             codec: None,
@@ -255,7 +255,7 @@ impl World {
             links,
             addresses: (0..8).map(|index| (address(index), reach())).collect(),
             unserved: node.unserved.then(|| "the accept loop is stuck".into()),
-            stance: node.stance,
+            readiness: node.readiness,
             gateway_answers: None,
         };
         self.give(index, Input::Local(local));
@@ -358,7 +358,7 @@ impl World {
                 boot: node.boot,
                 counter: node.counter,
                 beat: content.beat,
-                stance: content.stance,
+                readiness: content.readiness,
                 claims: content.claims,
             }),
         };
@@ -488,7 +488,7 @@ impl World {
             link: LINK,
             node: self.nodes[said.from].name.clone(),
             boot: said.boot,
-            stance: said.stance,
+            readiness: said.readiness,
             beat: said.beat,
             macs: vec![self.nodes[said.from].mac],
             claims: Some(said.claims.clone()),

@@ -1,0 +1,28 @@
+//! From where each peer spoke last on a link, for speaking to it alone.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use crate::{Moment, NodeName};
+
+/// One that was silent for longer is found by multicast again.
+const SILENT: Duration = Duration::from_secs(60);
+/// Most that are spoken to one by one.
+const MOST: usize = 128;
+
+/// The peers of a link; each by both families, if it speaks both.
+#[derive(Debug, Default)]
+pub(super) struct Neighbours(BTreeMap<(NodeName, bool), (SocketAddr, Moment)>);
+
+impl Neighbours {
+    pub(super) fn meet(&mut self, now: Moment, node: &NodeName, address: SocketAddr) {
+        let key = (node.clone(), address.is_ipv4());
+        if self.0.len() < MOST || self.0.contains_key(&key) {
+            self.0.insert(key, (address, now));
+        }
+    }
+
+    pub(super) fn all(&mut self, now: Moment) -> impl Iterator<Item = SocketAddr> {
+        self.0.retain(|_, (_, met)| now.since(*met) < SILENT);
+        self.0.values().map(|(address, _)| *address)
+    }
+}
