@@ -106,6 +106,31 @@ mod cost {
     }
 
     #[test]
+    fn a_service_that_is_given_an_address_asks_no_route_again() {
+        let (mut compiler, _) = many();
+        let exposed = |annotations: Value, status: Value| {
+            let ports = json!([{"name": "http", "port": 80}]);
+            let body = json!({"spec": {"type": "LoadBalancer", "ports": ports}, "status": status});
+            set(object(Kind::Service, "default", "app7", json!({"annotations": annotations}), body))
+        };
+        let pool = json!({"spec": {"addresses": ["192.0.2.0/24"]}});
+        let asked = json!({"metallb.io/loadBalancerIPs": "192.0.2.7"});
+        compiler.apply(vec![
+            exposed(asked, json!({})),
+            set(object(Kind::IpAddressPool, "default", "home", json!({}), pool)),
+            set(object(Kind::L2Advertisement, "default", "all", json!({}), json!({}))),
+        ]);
+        let given = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.8"}]}});
+        let noted = json!({"metallb.io/ip-allocated-from-pool": "home"});
+        let after = compiler.apply(vec![exposed(noted, given)]);
+        assert_eq!(after.recomputed, 1, "the Service, and neither its Ingress nor its cluster");
+        assert_eq!(after.changed.addresses.len(), 2, "one goes and one comes: {:?}", after.changed);
+        assert!(after.changed.sockets.is_empty() && after.changed.clusters.is_empty());
+        let elsewhere = compiler.apply(vec![set(slice("default", "app8", "10.0.0.2"))]);
+        assert!(elsewhere.changed.addresses.is_empty());
+    }
+
+    #[test]
     fn the_same_object_again_changes_nothing() {
         let (mut compiler, before) = many();
         let again = compiler.apply(vec![set(ingress("default", "app7", "app7.example.com", "/", "app7"))]);
