@@ -124,7 +124,7 @@ macro_rules! kinds {
                 match self { $(Self::$name(item) => &item.meta,)+ }
             }
 
-            /// Reads `body` (the document without `apiVersion`, `kind` and `metadata`, and of `status` only [`record`]) as
+            /// Reads `body` (the document without `apiVersion`, `kind` and `metadata`, and of `status` only [`record()`]) as
             /// `kind`.
             pub fn deserialize<'de, D: serde::Deserializer<'de>>(kind: Kind, meta: Meta, body: D) -> Result<Self, D::Error> {
                 use serde::Deserialize as _;

@@ -120,7 +120,7 @@ struct Entry {
 /// - the object is another controller's, and its status does not say which parts are whose (a GatewayClass, a Gateway,
 ///   an Ingress). Lists that say so (of routes and policies) are answered for always: as empty, when nothing in the
 ///   object is ours any more, so that [`merge()`] takes out what we wrote before;
-/// - it is a Service whose addresses are not ours to give, or there is no telling: see [`service`];
+/// - it is a Service whose addresses are not ours to give, or there is no telling (pools that nobody sees take nothing away);
 /// - it is a route, a policy or an Ingress that the nodes do not serve yet: it shows what it showed, since all that it
 ///   could say is *accepted*, and accepted means enforced. A Gateway says `Programmed: False` meanwhile.
 pub fn desired(object: &Object, verdict: &Verdict, context: &Context<'_>) -> Option<Desired> {
