@@ -54,7 +54,9 @@ fn crds() -> Vec<Crd> {
     let mut crds = Vec::new();
     collect(Path::new(&folder), &mut crds);
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds/metallb.yaml");
-    crds.extend(Crd::all(&fs::read_to_string(shipped).unwrap()).into_iter().filter(|crd| !crd.kind.ends_with("Status")));
+    crds.extend(
+        Crd::all(&fs::read_to_string(shipped).unwrap()).into_iter().filter(|crd| !crd.kind.ends_with("Status")),
+    );
     assert!(crds.len() >= 20, "{} CRDs under {folder} are too few", crds.len());
     crds
 }
