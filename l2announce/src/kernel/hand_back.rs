@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, io, net::IpAddr, net::SocketAddr, sync::Arc, ti
 
 use netlink_packet_netfilter::{
     NetfilterProtoFamily,
-    nftables::{DevHookNumber, HookNumber, InetHookNumber},
+    nftables::{HookNumber, InetHookNumber},
 };
 
 use super::{
@@ -33,6 +33,9 @@ pub const MAX_OLD_OWNERS: usize = 16;
 
 /// Flows in one transaction: the kernel takes no more than its send buffer at once, 208 KiB by default.
 const FLOWS: usize = 2_000;
+
+/// The one hook of the family that sees what comes in.
+const NF_NETDEV_INGRESS: u32 = 0;
 
 /// Before other rules at the ingress: they would judge packets of this node, and these are not.
 const FIRST: i32 = -300;
@@ -128,30 +131,22 @@ pub(super) fn remove(
     old_owner: MacAddr,
     flows: impl Iterator<Item = Flow>,
 ) -> Result<(), Error> {
-    let names = Names::new(link, old_owner);
-    let flows: Vec<Flow> = flows.collect();
-    for set in names.sets() {
-        let keys: BTreeSet<Vec<u8>> = flows.iter().filter(|flow| names.of_flow(flow) == set).map(key).collect();
-        remove_keys(nft, set, &keys)?;
+    let wanted = Names::new(link, old_owner);
+    let Some(names) = all(nft)?.into_iter().find(|names| names.chain == wanted.chain) else { return Ok(()) };
+    let mut flows = flows.peekable();
+    while flows.peek().is_some() {
+        let part: Vec<Flow> = flows.by_ref().take(FLOWS / 2).collect();
+        let mut batch = Batch::default();
+        for set in names.sets() {
+            let keys: BTreeSet<Vec<u8>> = part.iter().filter(|flow| names.of_flow(flow) == set).map(key).collect();
+            let keys: Vec<Vec<u8>> = keys.into_iter().collect();
+            // To remove what is not there fails, and to look first would cost seconds: what is put in is there.
+            batch.insert(TABLE, set, keys.clone(), Some(Duration::from_secs(60)));
+            batch.remove(TABLE, set, keys);
+        }
+        nft.commit("end the handing back of flows", batch)?;
     }
     Ok(())
-}
-
-/// An element may end between the look and the removal, which then fails as a whole: it is looked again.
-fn remove_keys(nft: &mut Nft, set: &str, keys: &BTreeSet<Vec<u8>>) -> Result<(), Error> {
-    loop {
-        let present = nft.elements(TABLE, set)?.unwrap_or_default();
-        let found: Vec<Vec<u8>> = present.intersection(keys).take(FLOWS).cloned().collect();
-        if found.is_empty() {
-            return Ok(());
-        }
-        let mut batch = Batch::default();
-        batch.remove(TABLE, set, found);
-        match nft.commit("end the handing back of flows", batch) {
-            Err(Error::Refused { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
-        }
-    }
 }
 
 /// Ends the handing back to one old owner.
@@ -168,7 +163,7 @@ pub(super) fn tidy(nft: &mut Nft) -> Result<(), Error> {
     for names in all(nft)? {
         let mut is_empty = true;
         for set in names.sets() {
-            is_empty &= nft.elements(TABLE, set)?.unwrap_or_default().is_empty();
+            is_empty &= nft.is_empty(TABLE, set)?;
         }
         if is_empty {
             delete(nft, &names)?;
@@ -208,7 +203,7 @@ fn write_owner(batch: &mut Batch, names: &Names, link: &str, index: u32, own: Ma
         let key_type = [address, TYPE_SERVICE, address, TYPE_SERVICE].into_iter().fold(0, |all, part| all << 6 | part);
         batch.set(TABLE, &Set { name, key_type, key_length: 2 * (length + 4), has_timeouts: true });
     }
-    let hook = HookNumber::Dev(DevHookNumber::Ingress);
+    let hook = HookNumber::Other(NF_NETDEV_INGRESS);
     let chain = Chain { name: &names.chain, hook, priority: FIRST, link: Some(link) };
     let rules = [true, false].map(|is_v4| send_back(names, is_v4, index, own, old_owner));
     batch.chain(TABLE, &chain, rules.into());
@@ -286,7 +281,7 @@ fn tidy_resets(nft: &mut Nft) -> Result<(), Error> {
         return Ok(());
     }
     for set in HELD {
-        if nft.elements(RESETS, set)?.is_some_and(|held| !held.is_empty()) {
+        if !nft.is_empty(RESETS, set)? {
             return Ok(());
         }
     }

@@ -5,8 +5,9 @@
 //! else holds is asked and acted on without a gap.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions},
     io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -47,10 +48,12 @@ impl Drop for Turn {
 impl Hold {
     /// Opens the files in `directory`, which is made if it is absent, and holds nothing yet.
     pub(super) fn open(directory: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(directory).map_err(|source| Error::File { path: directory.to_owned(), source })?;
+        // A lock is anybody's who can open its file.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(|source| Error::File { path: directory.to_owned(), source })?;
         let open = |name: &str| {
             let path = directory.join(name);
-            let opened = OpenOptions::new().create(true).truncate(false).write(true).read(true).open(&path);
+            let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
             opened.map_err(|source| Error::File { path, source })
         };
         Ok(Self { directory: directory.to_owned(), holders: open("holders")?, turn: Arc::new(open("turn")?) })

@@ -139,6 +139,8 @@ impl Kernel {
     /// Brings the kernel to what was set. To be called when a link has come or has changed, when an address of the node
     /// has, and now and then: others flush rule sets, and what was not removed beside another process is removed once it
     /// is gone.
+    ///
+    /// After an error nothing is certain, and no address should be announced that was not before.
     pub fn settle(&mut self) -> Result<Applied, Error> {
         let turn = self.hold.turn()?;
         let alone = self.hold.is_alone(&turn)?;

@@ -78,6 +78,19 @@ impl Netlink {
         Err(Error::Refused { doing, source: io::Error::other("the listing changes faster than it can be read") })
     }
 
+    /// The first of a listing. The rest is not read, so that nothing can be asked after it.
+    pub(super) fn first<M: Speech>(mut self, doing: &'static str, message: M) -> Result<Option<M>, Error> {
+        let last = self.send(doing, vec![(message, NLM_F_DUMP)])?;
+        let (bytes, _) = self.socket.recv_from_full().map_err(|source| Error::Refused { doing, source })?;
+        let message = NetlinkMessage::<M>::deserialize(&bytes)
+            .map_err(|source| Error::Unreadable { doing, reason: source.to_string() })?;
+        let mut first = None;
+        if message.header.sequence_number == last {
+            end(doing, message.payload, &mut |answer| first = Some(answer))?;
+        }
+        Ok(first)
+    }
+
     /// Lists things that come and go at any time, without keeping them.
     pub(super) fn visit<M: Speech>(
         &mut self,

@@ -63,16 +63,22 @@ impl Nft {
         }
     }
 
-    /// The keys that are in a set; nothing if there is no such set.
+    /// The keys that are in a set; nothing if there is no such set. The time it takes grows with the square of their
+    /// number, as the kernel starts anew for each part of its answer.
     pub(super) fn elements(&mut self, table: Table, set: &str) -> Result<Option<BTreeSet<Vec<u8>>>, Error> {
-        let attributes = vec![SetElementList::Table(table.name.into()), SetElementList::Set(set.into())];
-        let question = NfTablesMessage::GetSetElement(SetElementMessage { attributes });
-        let Some(answers) = self.list("list the elements of a set", table.family, question)? else { return Ok(None) };
-        let lists = answers.into_iter().filter_map(|answer| match answer {
-            NfTablesMessage::NewSetElement(message) => Some(message.attributes),
-            _ => None,
-        });
-        Ok(Some(lists.flatten().flat_map(keys).collect()))
+        let answers = self.list("list the elements of a set", table.family, question_for_elements(table, set))?;
+        Ok(answers.map(|answers| answers.into_iter().flat_map(keys).collect()))
+    }
+
+    /// Whether there is no such set, or nothing in it.
+    pub(super) fn is_empty(&mut self, table: Table, set: &str) -> Result<bool, Error> {
+        let question =
+            NetfilterMessage::new(NetfilterHeader::new(table.family, 0, 0), question_for_elements(table, set));
+        // On a socket of its own, as the rest of the answer is left unread.
+        match Self::open()?.0.first("look into a set", question) {
+            Err(Error::Refused { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(true),
+            other => Ok(other?.and_then(nf_tables).is_none_or(|answer| keys(answer).is_empty())),
+        }
     }
 
     /// The names of all sets of a table, none if there is no such table.
@@ -111,9 +117,19 @@ fn name_of_set(message: NfTablesMessage) -> Option<String> {
     })
 }
 
-fn keys(list: SetElementList) -> Vec<Vec<u8>> {
-    let SetElementList::Elements(elements) = list else { return Vec::new() };
-    let attributes = elements.into_iter().filter_map(|element| match element {
+fn question_for_elements(table: Table, set: &str) -> NfTablesMessage {
+    let attributes = vec![SetElementList::Table(table.name.into()), SetElementList::Set(set.into())];
+    NfTablesMessage::GetSetElement(SetElementMessage { attributes })
+}
+
+fn keys(answer: NfTablesMessage) -> Vec<Vec<u8>> {
+    let NfTablesMessage::NewSetElement(message) = answer else { return Vec::new() };
+    let lists = message.attributes.into_iter().filter_map(|attribute| match attribute {
+        SetElementList::Elements(elements) => Some(elements),
+        _ => None,
+    });
+    let elements = lists.flatten();
+    let attributes = elements.filter_map(|element| match element {
         ListAttribute::Element(attributes) => Some(attributes),
         _ => None,
     });

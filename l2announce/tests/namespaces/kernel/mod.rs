@@ -1,6 +1,7 @@
 //! The kernel state of announced addresses.
 
 mod ability;
+mod hand_back;
 mod ownership;
 mod route;
 mod silence;
