@@ -1,6 +1,7 @@
 //! Attracting: which node answers for a virtual address (ARP, NDP; later BGP). Knows addresses and links, nothing of
 //! HTTP or of cluster objects.
 
+pub mod agent;
 pub mod announcement;
 pub mod election;
 pub mod heartbeat;

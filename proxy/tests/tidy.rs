@@ -147,7 +147,8 @@ fn object_kinds_are_named_only_under_kubernetes() {
     let files = sources();
     let files = files.iter().filter(|source| serving(source) && elsewhere(source));
     let named = |source: &Source| {
-        let code = without_sentences(&source.code);
+        // A hook of netfilter's.
+        let code = without_sentences(&source.code).replace("DevHookNumber::Ingress", "");
         KINDS.into_iter().find(|kind| holds_word(&code, kind)).map(|kind| format!("{} names {kind}", source.path))
     };
     assert_none(files.filter_map(named));

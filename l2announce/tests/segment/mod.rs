@@ -1,5 +1,7 @@
 //! A segment of its own for a test: network namespaces on a bridge, with a real kernel in each, made and removed by `ip`.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::{
     fs::File,
     io::Write as _,
@@ -104,6 +106,11 @@ impl Host {
         self.ip(&format!("addr add 192.0.2.{number}/24 dev {LINK}"));
         self.ip(&format!("link set {LINK} up"));
         self.ip(&format!("addr add 2001:db8::{number:x}/64 dev {LINK} nodad"));
+    }
+
+    /// Takes the cable out at the other end: as a power cut looks to everybody else, but for the carrier that is lost.
+    pub(crate) fn cut(&self) {
+        ip(&format!("-n {} link set p{} down", self.switch, self.number));
     }
 
     /// Takes the link away.

@@ -479,7 +479,7 @@ fn entry_point(entry: &Entry) -> Result<EntryPoint, Refused> {
             "address" => address = part.value.addresses().map_err(at)?.into_iter().next(),
             "tls" => tls = part.value.flag().map_err(at)?,
             "ingressClasses" => {
-                let names = part.value.list().map_err(|refused| at(refused.into()))?;
+                let names = part.value.list().map_err(at)?;
                 ingress_classes = names.into_iter().map(Into::into).collect();
             }
             _ => return Err(at("unknown; known are port, address, tls and ingressClasses".to_owned().into())),

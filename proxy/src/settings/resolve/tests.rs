@@ -44,7 +44,10 @@ fn each_mistake_names_place_key_value_and_what_is_allowed() {
         ("mapPort: [80]\n", ":1: mapPort: \"80\" is not two ports; write it as 80=8080"),
         ("trust:\n  forwarded: 10.0.0.0/40\n", ":2: trust.forwarded: \"10.0.0.0/40\" is neither a network"),
         ("accessLog:\n  format: xml\n", ":2: accessLog.format: \"xml\" is none of common, json"),
-        ("entryPoints:\n  web:\n    prot: 80\n", ":3: entryPoints: web.prot: unknown; known are port, address and tls"),
+        (
+            "entryPoints:\n  web:\n    prot: 80\n",
+            ":3: entryPoints: web.prot: unknown; known are port, address, tls and ingressClasses",
+        ),
         ("admin:\n  address: nowhere\n", ":2: admin.address: \"nowhere\" is neither address:port"),
         ("trust:\n  clientIpHeader:\n    name: CF-Connecting-IP\n", "trust.clientIpHeader.from: is missing"),
         ("a: b: c\n", ":1: "),
