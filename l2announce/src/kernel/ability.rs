@@ -123,3 +123,24 @@ fn can(nft: &mut Nft, batch: Batch) -> Result<bool, Error> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_done_follows_from_what_is_missing() {
+        let features = [Lack::ArpTables, Lack::Notrack, Lack::Forward];
+        let table: [(&[Lack], [bool; 3]); 5] = [
+            (&[], [true; 3]),
+            (&[Lack::NetRaw], [true; 3]),
+            (&[Lack::NetAdmin], [false; 3]),
+            (&[Lack::NfTables], [false; 3]),
+            (&[Lack::Notrack], [true, false, true]),
+        ];
+        for (lacks, able) in table {
+            let abilities = Abilities { lacks: lacks.iter().copied().collect() };
+            assert_eq!(features.map(|feature| abilities.has(feature)), able, "{lacks:?}");
+        }
+    }
+}

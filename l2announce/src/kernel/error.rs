@@ -68,6 +68,9 @@ pub enum Error {
     /// A link on which nothing can be sent on.
     #[error("link {0} has no MAC address: flows cannot be handed back on it")]
     NoMac(Arc<str>),
+    /// Packets would go round in a circle.
+    #[error("the station to hand flows back to on link {0} is this node itself")]
+    Itself(Arc<str>),
     /// Flows are handed back to more nodes than is sane.
     #[error("flows are handed back to {0} nodes already; no more than that are kept")]
     TooManyOwners(usize),

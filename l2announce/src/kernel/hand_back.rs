@@ -100,6 +100,9 @@ pub(super) fn add(
 ) -> Result<usize, Error> {
     let doing = "hand flows back";
     let own = link.mac.ok_or_else(|| Error::NoMac(name.clone()))?;
+    if own == old_owner {
+        return Err(Error::Itself(name.clone()));
+    }
     let names = Names::new(link.index, old_owner);
     let known = all(nft)?;
     if known.len() >= MAX_OLD_OWNERS && known.iter().all(|other| other.chain != names.chain) {

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Write as _,
-    net::Ipv4Addr,
+    net::{IpAddr, UdpSocket},
     process::{Command, Output},
     sync::{
         Arc,
@@ -163,9 +163,10 @@ impl Segment {
 }
 
 /// Makes the kernel ask for a neighbour by sending it a datagram.
-pub(crate) fn knock(host: &Namespace, address: Ipv4Addr) {
+pub(crate) fn knock(host: &Namespace, address: IpAddr) {
     host.inside(move || {
-        let socket = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
+        let any = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let socket = UdpSocket::bind(any).expect("a socket");
         let _nobody_need_be_there = socket.send_to(b"knock", (address, 9));
     });
 }

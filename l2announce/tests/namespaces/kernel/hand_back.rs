@@ -4,8 +4,11 @@ use std::{
     collections::BTreeSet,
     io::{self, Read, Write},
     net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
-    sync::Arc,
-    thread,
+    sync::{
+        Arc,
+        mpsc::{Sender, TryRecvError, channel},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -125,6 +128,33 @@ impl Connection {
     }
 }
 
+/// A connection that is in use all the time.
+struct Busy {
+    stop: Sender<()>,
+    echoing: JoinHandle<u64>,
+}
+
+impl Busy {
+    fn start(mut connection: Connection) -> Self {
+        let (stop, stopped) = channel();
+        let echoing = thread::spawn(move || {
+            let mut echoes = 0;
+            while stopped.try_recv() == Err(TryRecvError::Empty) {
+                connection.echoes(1_000).expect("it is not reset");
+                echoes += 1;
+            }
+            echoes
+        });
+        Self { stop, echoing }
+    }
+
+    /// How often there was an answer.
+    fn stop(self) -> u64 {
+        drop(self.stop);
+        self.echoing.join().expect("it lived to its end")
+    }
+}
+
 #[test]
 fn a_planned_move_resets_no_connection_that_is_handed_back_and_new_ones_arrive_at_the_new_owner() {
     let Some(mut world) = World::new() else { return };
@@ -133,6 +163,7 @@ fn a_planned_move_resets_no_connection_that_is_handed_back_and_new_ones_arrive_a
         let address = world.listen(vip);
         let mut handed: Vec<Connection> = (0..20).map(|_| world.connect(address).expect("it is accepted")).collect();
         handed.iter_mut().for_each(|connection| connection.echoes(10).expect("it lives"));
+        let busy = Busy::start(world.connect(address).expect("it is accepted"));
         let flows = world.listed();
         let mut forgotten = world.connect(address).expect("it is accepted");
         assert!(flows.iter().filter(|flow| flow.local() == address).count() >= handed.len());
@@ -140,10 +171,13 @@ fn a_planned_move_resets_no_connection_that_is_handed_back_and_new_ones_arrive_a
         let start = Instant::now();
         let count = world.hand_back(flows, LONG).expect("the kernel does it");
         println!("{count} flows of {vip} handed back in {:?}", start.elapsed());
+        let resets = resets_sent(&world.new.node);
         world.move_to_new();
         // More than a packet: segments that the card is to split and to sum cross the ingress as one.
         handed.iter_mut().for_each(|connection| connection.echoes(1_000_000).expect("it is not reset"));
         assert!(handed.iter().all(|connection| connection.node == 'o'));
+        println!("{} echoes while it moved", busy.stop());
+        assert_eq!(resets_sent(&world.new.node), resets, "the new owner resets nothing");
         assert_eq!(world.connect(address).expect("it is accepted").node, 'n');
         let reset = forgotten.echoes(10).expect_err("a connection that is not handed back is reset");
         assert_eq!(reset.kind(), io::ErrorKind::ConnectionReset);
@@ -186,11 +220,11 @@ fn connections_that_no_list_has_yet_are_not_reset_while_resets_are_held() {
         let held = BTreeSet::from([ip(VIP4), ip(VIP6)]);
         world.new.call(move |kernel| kernel.hold_resets(&held, LONG)).expect("the kernel does it");
         world.move_to_new();
-        let flows = world.listed();
+        let (flows, before) = (world.listed(), resets_sent(&world.new.node));
         late.stream.write_all(b"lost once").expect("it is sent");
         eventually("the new owner has dropped its reset", || {
-            let seen = world.new.node.sh("cat /proc/net/snmp");
-            resets_sent(&seen).filter(|resets| *resets > 0)
+            let sent = resets_sent(&world.new.node);
+            (sent > before).then_some(())
         });
         world.hand_back(flows, LONG).expect("the kernel does it");
         let mut back = [0; 9];
@@ -200,10 +234,12 @@ fn connections_that_no_list_has_yet_are_not_reset_while_resets_are_held() {
 }
 
 /// `OutRsts`, which counts what the table drops too.
-fn resets_sent(snmp: &str) -> Option<u64> {
-    let mut lines = snmp.lines().filter(|line| line.starts_with("Tcp:"));
-    let at = lines.next()?.split_ascii_whitespace().position(|name| name == "OutRsts")?;
-    lines.next()?.split_ascii_whitespace().nth(at)?.parse().ok()
+fn resets_sent(node: &Namespace) -> u64 {
+    let text = node.sh("cat /proc/net/snmp");
+    let mut lines = text.lines().filter(|line| line.starts_with("Tcp:")).map(str::split_ascii_whitespace);
+    let [mut names, mut values] = [(); 2].map(|()| lines.next().expect("names and values"));
+    let at = names.position(|name| name == "OutRsts").expect("it is counted");
+    values.nth(at).and_then(|value| value.parse().ok()).expect("a number")
 }
 
 #[test]
@@ -231,6 +267,14 @@ fn what_is_handed_back_ends_by_itself_and_is_tidied_away() {
     let node = world.new.node.clone();
     assert!(world.new.close());
     assert_eq!(state(&node), UNTOUCHED);
+}
+
+#[test]
+fn nothing_is_handed_back_to_this_node_itself() {
+    let Some(mut world) = World::new() else { return };
+    let own = mac(&world.new);
+    let outcome = world.new.call(move |kernel| kernel.hand_back(&LINK.into(), own, [], LONG));
+    assert!(matches!(outcome, Err(Error::Itself(_))));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Nothing but us answers for an announced address.
 
-use super::{Process, VIP4, purposes};
+use super::{Process, VIP4, VIP6, purposes};
 use crate::world::{Namespace, Segment, knock};
 use postern_l2announce::Purpose;
 
@@ -8,7 +8,9 @@ const NODE: &str = "10.77.0.1";
 
 /// What the client learns of an address when it asks now.
 fn asked(client: &Namespace, address: &str) -> Option<String> {
-    client.sh("ip neigh flush dev eth0");
+    for family in ["-4", "-6"] {
+        client.sh(&format!("ip {family} neigh flush dev eth0"));
+    }
     knock(client, address.parse().expect("an address"));
     client.neighbour(address)
 }
@@ -54,6 +56,19 @@ fn a_foreign_address_is_silenced_too_though_kube_proxy_has_it_on_a_link() {
     assert_eq!(applied.expect("the kernel does it").refused.len(), 0);
     assert_eq!(asked(&client, VIP4), None);
     assert_eq!(node.sh("ip route show table local proto 201"), "", "it is not for us to take its traffic");
+}
+
+#[test]
+fn of_ipv6_the_kernel_is_silent_without_being_told() {
+    let Some(mut segment) = Segment::new() else { return };
+    let (node, client) = (segment.host("node"), segment.host("client"));
+    let directory = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(&node, directory.path());
+    assert_eq!(process.serve(&[VIP6]).refused.len(), 0);
+    assert_eq!(asked(&client, VIP6), None);
+    assert!(asked(&client, "fd77::1").is_some(), "the node goes on to answer for itself");
+    node.sh(&format!("ip address add {VIP6}/128 dev eth0 nodad"));
+    assert!(asked(&client, VIP6).is_some(), "an address that the link has is answered for");
 }
 
 /// The client counts requests that name the virtual address as their sender: each would make its cache point here.
