@@ -23,10 +23,13 @@ use super::Error;
 
 /// How long the turn of another process is waited for. A change takes milliseconds; a process that was stopped in the
 /// middle of one keeps its turn.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the turn is asked for.
 const PERIOD: Duration = Duration::from_millis(5);
+
+const HOLDERS: &str = "holders";
+const TURN: &str = "turn";
 
 /// This process as a holder.
 pub(super) struct Hold {
@@ -45,6 +48,11 @@ impl Drop for Turn {
     }
 }
 
+/// Whether there has ever been a holder.
+pub(super) fn was_held(directory: &Path) -> bool {
+    directory.join(HOLDERS).exists()
+}
+
 impl Hold {
     /// Opens the files in `directory`, which is made if it is absent, and holds nothing yet.
     pub(super) fn open(directory: &Path) -> Result<Self, Error> {
@@ -56,7 +64,7 @@ impl Hold {
             let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
             opened.map_err(|source| Error::File { path, source })
         };
-        Ok(Self { directory: directory.to_owned(), holders: open("holders")?, turn: Arc::new(open("turn")?) })
+        Ok(Self { directory: directory.to_owned(), holders: open(HOLDERS)?, turn: Arc::new(open(TURN)?) })
     }
 
     /// The folder of the state.
@@ -76,16 +84,16 @@ impl Hold {
                 Ok(()) => return Ok(Turn(self.turn.clone())),
                 Err(Errno::WOULDBLOCK) if start.elapsed() < patience => thread::sleep(PERIOD),
                 Err(Errno::WOULDBLOCK) => {
-                    return Err(Error::Busy { path: self.path("turn"), seconds: patience.as_secs() });
+                    return Err(Error::Busy { path: self.path(TURN), seconds: patience.as_secs() });
                 }
-                Err(errno) => return Err(self.failed("turn", errno)),
+                Err(errno) => return Err(self.failed(TURN, errno)),
             }
         }
     }
 
     /// Becomes a holder.
     pub(super) fn share(&self, _turn: &Turn) -> Result<(), Error> {
-        flock(&self.holders, FlockOperation::LockShared).map_err(|errno| self.failed("holders", errno))
+        flock(&self.holders, FlockOperation::LockShared).map_err(|errno| self.failed(HOLDERS, errno))
     }
 
     /// Whether nobody else is a holder. A holder stays one.
@@ -96,7 +104,7 @@ impl Hold {
         let alone = match flock(&self.holders, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => true,
             Err(Errno::WOULDBLOCK) => false,
-            Err(errno) => return Err(self.failed("holders", errno)),
+            Err(errno) => return Err(self.failed(HOLDERS, errno)),
         };
         self.share(turn)?;
         Ok(alone)
@@ -104,11 +112,15 @@ impl Hold {
 
     /// Stops being a holder.
     pub(super) fn leave(&self, _turn: &Turn) -> Result<(), Error> {
-        flock(&self.holders, FlockOperation::Unlock).map_err(|errno| self.failed("holders", errno))
+        flock(&self.holders, FlockOperation::Unlock).map_err(|errno| self.failed(HOLDERS, errno))
     }
 
-    /// One of the files.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    /// The file that holders lock.
+    pub(super) fn holders(&self) -> PathBuf {
+        self.path(HOLDERS)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 

@@ -42,9 +42,9 @@ pub use self::{
 };
 use self::{
     filter::{Filter, Filtered},
-    lock::Hold,
+    lock::{Hold, Turn},
     netlink::Netlink,
-    nft::Nft,
+    nft::{Nft, Table},
 };
 
 /// How the kernel state is kept.
@@ -298,25 +298,54 @@ fn accepted(
     meant.map(|(address, _)| *address).filter(|address| !refused.contains_key(address)).collect()
 }
 
-/// Undoes the kernel state of this node that processes before have left, whose directory is `directory`. Refused while
-/// one runs.
-pub fn undo(directory: &Path) -> Result<(), Error> {
+/// Undoes the kernel state of this node that processes before have left, whose directory is `directory`, and returns what
+/// it was; with `dry_run` it says what it would. Refused while a process holds the state.
+pub fn undo(directory: &Path, dry_run: bool) -> Result<Vec<String>, Error> {
+    let (mut routes, mut nft) = (Netlink::open(NETLINK_ROUTE)?, Nft::open()?);
+    let _turn = nobody_holds(directory)?;
+    let left = left(&mut routes, &mut nft, directory)?;
+    if !dry_run && !left.is_empty() {
+        Abilities::probe(&mut nft)?.need(&[Lack::NetAdmin])?;
+        undo_all(&mut routes, &mut nft, directory)?;
+    }
+    Ok(left)
+}
+
+/// The turn to change the state, where anybody ever held it.
+fn nobody_holds(directory: &Path) -> Result<Option<Turn>, Error> {
+    if !lock::was_held(directory) {
+        return Ok(None);
+    }
     let hold = Hold::open(directory)?;
     let turn = hold.turn()?;
-    if !hold.is_alone(&turn)? {
-        return Err(Error::Held { path: hold.path("holders") });
+    match hold.is_alone(&turn)? {
+        true => Ok(Some(turn)),
+        false => Err(Error::Held { path: hold.holders() }),
     }
-    let mut nft = Nft::open()?;
-    Abilities::probe(&mut nft)?.need(&[Lack::NetAdmin])?;
-    undo_all(&mut Netlink::open(NETLINK_ROUTE)?, &mut nft, directory)?;
-    hold.leave(&turn)
 }
+
+/// What there is of ours. Without `CAP_NET_ADMIN` the kernel shows no tables.
+fn left(routes: &mut Netlink, nft: &mut Nft, directory: &Path) -> Result<Vec<String>, Error> {
+    let ours = route::local_routes(routes)?.ours;
+    let mut left: Vec<String> = ours.iter().map(|address| format!("local route of {address}")).collect();
+    for table in TABLES {
+        if nft.exists(table)? {
+            left.push(format!("table {} {}", table.family_name(), table.name));
+        }
+    }
+    let former = former::read(directory)?;
+    left.extend(former.keys().map(|link| format!("arp_ignore and arp_announce of link {link}")));
+    Ok(left)
+}
+
+/// All that we may have.
+const TABLES: [Table; 4] = [filter::ARP, filter::INET, hand_back::TABLE, hand_back::RESETS];
 
 /// The routes go first: from then on there is nothing that the kernel could answer for.
 fn undo_all(routes: &mut Netlink, nft: &mut Nft, directory: &Path) -> Result<(), Error> {
     let ours = route::local_routes(routes)?.ours;
     ours.into_iter().try_for_each(|address| route::remove(routes, address))?;
-    for table in [filter::ARP, filter::INET, hand_back::TABLE, hand_back::RESETS] {
+    for table in TABLES {
         if nft.exists(table)? {
             filter::delete(nft, table)?;
         }

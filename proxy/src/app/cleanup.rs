@@ -2,12 +2,14 @@
 //! and may be run again.
 
 use std::{
+    fmt::Display,
     fs, io,
     os::unix::fs::FileTypeExt as _,
     path::{Path, PathBuf},
 };
 
 use postern_config::provider::kubernetes::{cleanup, forget};
+use postern_l2announce::kernel::undo;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{
@@ -28,7 +30,7 @@ pub(super) fn run(asked: &Cleanup) -> u8 {
         Err(code) => return code,
     };
     let scope = &settings.cluster.scope;
-    let lines = match node(Path::new(RUN), scope.cache.as_deref(), asked.dry_run) {
+    let lines = match node(Path::new(RUN), scope.cache.as_deref(), asked.dry_run, undo) {
         Ok(lines) => lines,
         Err(why) => return complain([why], REFUSED),
     };
@@ -52,14 +54,20 @@ fn tell(dry_run: bool, what: &str) {
     print(format!("{} {what}\n", if dry_run { "would remove" } else { "removed" }));
 }
 
-/// What is in `run`, and what is kept in `cache`; refused while a Postern answers at one of its sockets.
-fn node(run: &Path, cache: Option<&Path>, dry_run: bool) -> Result<Vec<String>, String> {
+/// What the kernel holds for announced addresses, what is in `run`, and what is kept in `cache`; refused while a Postern answers at one of its sockets.
+fn node<E: Display>(
+    run: &Path,
+    cache: Option<&Path>,
+    dry_run: bool,
+    undo: impl FnOnce(&Path, bool) -> Result<Vec<String>, E>,
+) -> Result<Vec<String>, String> {
     let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
     let entries = entries(run).map_err(|error| failed(run, error))?;
     if let Some(socket) = entries.iter().find(|path| somebody_answers(path)) {
         return Err(format!("a Postern answers at {}: stop it first", socket.display()));
     }
-    let mut lines = Vec::new();
+    // Before the files, by which it is known who holds the state and what links had before.
+    let mut lines = undo(run, dry_run).map_err(|error| error.to_string())?;
     for path in entries {
         if !dry_run {
             fs::remove_file(&path).map_err(|error| failed(&path, error))?;
@@ -109,20 +117,38 @@ mod tests {
     fn what_is_left_goes_unless_somebody_answers_and_a_second_time_finds_nothing() {
         let directory = tempfile::tempdir().expect("a directory");
         let (run, cache) = (directory.path().join("run"), directory.path().join("cache"));
-        assert_eq!(node(&run, Some(&cache), false), Ok(Vec::new()), "nothing was ever there");
+        let clean = |run: &Path, cache: Option<&Path>, dry_run| {
+            node(run, cache, dry_run, |_: &Path, _| Ok::<_, String>(Vec::new()))
+        };
+        assert_eq!(clean(&run, Some(&cache), false), Ok(Vec::new()), "nothing was ever there");
         fs::create_dir_all(&run).and_then(|()| fs::create_dir_all(&cache)).expect("made");
         for name in ["Secret,shop,tls.json", ".fresh", "takeover", "notes.txt"] {
             fs::write(cache.join(name), "").expect("written");
         }
         let socket = run.join("door.sock");
         let listener = UnixListener::bind(&socket).expect("bound");
-        let refused = node(&run, Some(&cache), false).expect_err("somebody answers");
+        let refused = clean(&run, Some(&cache), false).expect_err("somebody answers");
         assert!(refused.contains("door.sock: stop it first"), "{refused}");
         drop(listener);
-        let dry = node(&run, Some(&cache), true).expect("nobody answers");
+        let dry = clean(&run, Some(&cache), true).expect("nobody answers");
         assert!(dry.len() == 2 && socket.exists(), "{dry:?}");
-        assert_eq!(node(&run, Some(&cache), false), Ok(dry));
+        assert_eq!(clean(&run, Some(&cache), false), Ok(dry));
         assert!(!socket.exists() && cache.join("notes.txt").exists(), "what is not ours stays");
-        assert_eq!(node(&run, Some(&cache), false), Ok(Vec::new()));
+        assert_eq!(clean(&run, Some(&cache), false), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn what_the_kernel_holds_goes_first_and_nothing_goes_where_it_is_held() {
+        let run = tempfile::tempdir().expect("a directory");
+        let file = run.path().join("links");
+        fs::write(&file, "").expect("written");
+        let held = node(run.path(), None, false, |_: &Path, _| Err("it is held"));
+        assert_eq!(held, Err("it is held".to_owned()));
+        assert!(file.exists(), "by its files it is known who holds");
+        let undone = node(run.path(), None, false, |path: &Path, _| {
+            assert!(path.join("links").exists());
+            Ok::<_, String>(vec!["a route".to_owned()])
+        });
+        assert_eq!(undone, Ok(vec!["a route".to_owned(), file.display().to_string()]));
     }
 }

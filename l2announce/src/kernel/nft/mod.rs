@@ -15,6 +15,7 @@ use netlink_packet_netfilter::{
     },
 };
 use netlink_sys::protocols::NETLINK_NETFILTER;
+use rustix::io::Errno;
 
 pub(super) use self::{
     batch::{Batch, Chain, Set},
@@ -33,22 +34,43 @@ pub(super) struct Table {
     pub(super) name: &'static str,
 }
 
-/// A way to nf_tables.
-pub(super) struct Nft(Netlink);
+impl Table {
+    /// As `nft` calls its family.
+    pub(super) fn family_name(self) -> &'static str {
+        match self.family {
+            NetfilterProtoFamily::ARP => "arp",
+            NetfilterProtoFamily::NetDev => "netdev",
+            _ => "inet",
+        }
+    }
+}
+
+/// A way to nf_tables, if the kernel has any.
+pub(super) struct Nft(Option<Netlink>);
 
 impl Nft {
     pub(super) fn open() -> Result<Self, Error> {
-        Netlink::open(NETLINK_NETFILTER).map(Self)
+        match Netlink::open(NETLINK_NETFILTER) {
+            Err(Error::Refused { source, .. }) if is_unknown(&source) => Ok(Self(None)),
+            other => other.map(Some).map(Self),
+        }
+    }
+
+    /// Every question is refused by a kernel that has no such thing.
+    fn netlink(&mut self, doing: &'static str) -> Result<&mut Netlink, Error> {
+        let source = || Errno::PROTONOSUPPORT.into();
+        self.0.as_mut().ok_or_else(|| Error::Refused { doing, source: source() })
     }
 
     /// Does all of `batch`, or nothing. The kernel is not asked where there is nothing to do.
     pub(super) fn commit(&mut self, doing: &'static str, batch: Batch) -> Result<(), Error> {
-        if batch.is_empty() { Ok(()) } else { self.0.tell_all(doing, batch.messages(true)) }
+        if batch.is_empty() { Ok(()) } else { self.netlink(doing)?.tell_all(doing, batch.messages(true)) }
     }
 
     /// Asks whether `batch` could be done.
     pub(super) fn check(&mut self, batch: Batch) -> Result<(), Error> {
-        self.0.tell_all("try a rule set", batch.messages(false))
+        let doing = "try a rule set";
+        self.netlink(doing)?.tell_all(doing, batch.messages(false))
     }
 
     /// Whether there is such a table. There is none of a family that the kernel does not know.
@@ -56,7 +78,9 @@ impl Nft {
         let attributes = vec![TableAttribute::Name(table.name.into())];
         let question = NfTablesMessage::GetTable(TableMessage { attributes });
         let header = NetfilterHeader::new(table.family, 0, 0);
-        match self.0.ask("look up a table", NetfilterMessage::new(header, question), 0) {
+        let doing = "look up a table";
+        let Ok(netlink) = self.netlink(doing) else { return Ok(false) };
+        match netlink.ask(doing, NetfilterMessage::new(header, question), 0) {
             Ok(_) => Ok(true),
             Err(Error::Refused { source, .. }) if source.kind() != io::ErrorKind::TimedOut => Ok(false),
             Err(error) => Err(error),
@@ -75,7 +99,8 @@ impl Nft {
         let question =
             NetfilterMessage::new(NetfilterHeader::new(table.family, 0, 0), question_for_elements(table, set));
         // On a socket of its own, as the rest of the answer is left unread.
-        match Self::open()?.0.first("look into a set", question) {
+        let Some(netlink) = Self::open()?.0 else { return Ok(true) };
+        match netlink.first("look into a set", question) {
             Err(Error::Refused { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(true),
             other => Ok(other?.and_then(nf_tables).is_none_or(|answer| keys(answer).is_empty())),
         }
@@ -94,12 +119,17 @@ impl Nft {
         family: NetfilterProtoFamily,
         question: NfTablesMessage,
     ) -> Result<Option<Vec<NfTablesMessage>>, Error> {
-        match self.0.list(doing, NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), question)) {
+        match self.netlink(doing)?.list(doing, NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), question)) {
             Err(Error::Refused { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
             Ok(answers) => Ok(Some(answers.into_iter().filter_map(nf_tables).collect())),
         }
     }
+}
+
+/// Netlink without netfilter.
+fn is_unknown(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::PROTONOSUPPORT.raw_os_error())
 }
 
 fn nf_tables(message: NetfilterMessage) -> Option<NfTablesMessage> {

@@ -64,9 +64,12 @@ fn an_undo_that_may_not_names_the_capability() {
     let node = segment.host("node");
     let directory = tempfile::tempdir().expect("a folder");
     let path = directory.path().to_owned();
+    let mut process = Process::start(&node, directory.path());
+    process.serve(&[VIP4]);
+    drop(process);
     let error = node.inside(move || {
         without(CapabilitySet::NET_ADMIN);
-        undo(&path)
+        undo(&path, false)
     });
     assert!(error.is_err_and(|error| error.to_string().contains("CAP_NET_ADMIN")));
 }

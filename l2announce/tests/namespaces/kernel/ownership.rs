@@ -45,7 +45,10 @@ fn what_a_killed_process_leaves_is_adopted_and_put_right() {
     let held = state(&node);
     assert!(held.contains(VIP4) && held.contains(VIP6) && held.ends_with("1\n2\n"), "{held}");
     let path = directory.path().to_owned();
-    assert!(matches!(node.inside(move || undo(&path)), Err(Error::Held { .. })), "nobody cleans up under a process");
+    assert!(
+        matches!(node.inside(move || undo(&path, false)), Err(Error::Held { .. })),
+        "nobody cleans up under a process"
+    );
 
     child.kill().expect("it is ours");
     child.wait().expect("it is gone");
@@ -101,8 +104,22 @@ fn cleaning_up_removes_everything_of_ours_and_nothing_else() {
     process.serve(&[VIP4, VIP6]);
     drop(process);
     assert_ne!(node.sh("nft list ruleset"), rules);
-    let path = directory.path().to_owned();
-    node.inside(move || undo(&path)).expect("it is undone");
+    let clean = |dry_run: bool| {
+        let path = directory.path().to_owned();
+        node.inside(move || undo(&path, dry_run)).expect("it is undone")
+    };
+    let left = clean(true);
+    let named = [
+        &format!("local route of {VIP4}"),
+        &format!("local route of {VIP6}"),
+        "table arp postern",
+        "table inet postern",
+        "arp_ignore and arp_announce of link eth0",
+    ];
+    assert_eq!(left, named);
+    assert_ne!(node.sh("nft list ruleset"), rules, "it was only said");
+    assert_eq!(clean(false), left);
+    assert!(clean(false).is_empty(), "a second time finds nothing");
     assert_eq!((node.sh("nft list ruleset"), node.sh("ip route show table local")), (rules, routes));
     assert_eq!(node.sh("cat /proc/sys/net/ipv4/conf/eth0/arp_announce"), "0\n");
     assert!(!directory.path().join("links").exists());
