@@ -26,6 +26,8 @@ pub enum Command {
     Check(Check),
     /// Say which route a request would take, and why no other
     Explain(Box<Explain>),
+    /// Say who owns each virtual address, and why nobody else does
+    Vip(Vip),
     /// Say what replacing the products of a cluster takes
     Takeover(TakeoverArguments),
     /// Say what would break on this node where Postern serves on it
@@ -76,9 +78,34 @@ pub struct Serve {
     /// Threads that serve
     #[arg(long, env = "POSTERN_WORKERS", value_name = "N")]
     pub workers: Option<String>,
-    /// This host's name among hosts without a cluster (not carried yet)
+    /// This node's name among nodes that share addresses; by default the host's
     #[arg(long, env = "POSTERN_NODE", value_name = "NAME")]
     pub node: Option<String>,
+}
+
+/// `postern vip`.
+#[derive(Debug, Args)]
+pub struct Vip {
+    /// Ask this Postern; by default http://127.0.0.1:9000
+    #[arg(long, env = "POSTERN_ADMIN_URL", value_name = "URL", global = true)]
+    pub admin: Option<String>,
+    /// How the answer is written
+    #[arg(long, env = "POSTERN_OUTPUT", value_enum, default_value_t)]
+    pub output: Output,
+    /// What to change
+    #[command(subcommand)]
+    pub command: Option<VipCommand>,
+}
+
+/// What to change about virtual addresses.
+#[derive(Debug, Subcommand)]
+pub enum VipCommand {
+    /// Give away what this node owns, and take nothing
+    Drain,
+    /// Take part again
+    Undrain,
+    /// Move addresses to where they would be, had all nodes been there from the start
+    Rebalance,
 }
 
 /// `postern takeover`.
@@ -262,18 +289,10 @@ impl Serve {
             ("admin", "admin.address", text(&self.admin)),
             ("admin-socket", "admin.socket", text(&self.admin_socket)),
             ("workers", "workers", text(&self.workers)),
+            ("node", "node", text(&self.node)),
         ];
         let flags = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect();
         Said { file: self.config.clone(), variables, flags }
-    }
-
-    /// The flag that is declared but not carried yet, with the reason.
-    pub fn not_carried(&self) -> Option<&'static str> {
-        if self.node.is_some() {
-            Some("--node is not carried yet: this version serves one node and speaks to no other")
-        } else {
-            None
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::State;
 use crate::{
+    announce::Command,
     explain::{self, Question},
     telemetry::metrics::{Format, Scrape},
     view::{
@@ -19,7 +20,7 @@ use crate::{
         overview::Overview,
         peers,
         rule::{self, Looker, RuleView},
-        takeover,
+        takeover, vip,
     },
 };
 
@@ -68,6 +69,10 @@ const ENDPOINTS: &[Endpoint] = &[
     get("/api/v1/certificates", |state, _, _| json(&certificate::certificates(&state.shared.plan.load().snapshot))),
     get("/api/v1/middlewares", |state, _, _| json(&middlewares(state))),
     get("/api/v1/peers", |state, _, _| json(&peers::peers(state.peers.as_deref()))),
+    get("/api/v1/vips", |state, _, _| json(&vip::vips(&state.vips, &state.shared.plan.load().snapshot))),
+    post("/api/v1/vips/drain", |state, _, _| ask(state, Command::Drain, "draining")),
+    post("/api/v1/vips/undrain", |state, _, _| ask(state, Command::Undrain, "taking part again")),
+    post("/api/v1/vips/rebalance", |state, _, _| ask(state, Command::Rebalance, "rebalancing")),
     get("/api/v1/explain", explain),
     get("/api/v1/takeover", |state, _, _| match state.takeover() {
         Some(decided) => json(&takeover::of(&decided, &state.report.load())),
@@ -85,7 +90,7 @@ const ROOT: &str = "Postern is running. The dashboard comes with a later version
     /healthz  /readyz  /metrics\n\
     /api/v1/overview   /api/v1/objects   /api/v1/problems      /api/v1/listeners\n\
     /api/v1/routes     /api/v1/clusters  /api/v1/certificates  /api/v1/middlewares\n\
-    /api/v1/explain?url=http://host/path  /api/v1/takeover  /api/v1/peers     /api/v1/version\n";
+    /api/v1/explain?url=http://host/path  /api/v1/takeover  /api/v1/peers     /api/v1/vips  /api/v1/version\n";
 
 /// Whether this path says how Postern is, and nothing of what it serves.
 pub(super) fn is_for_scrapers(uri: &Uri) -> bool {
@@ -160,6 +165,11 @@ fn ready(state: &State, _: &Query, _: &HeaderMap) -> Answer {
     }
 }
 
+fn ask(state: &State, command: Command, done: &'static str) -> Answer {
+    state.vips.ask(command);
+    json_with(StatusCode::ACCEPTED, &Done { done })
+}
+
 fn metrics(state: &State, _: &Query, headers: &HeaderMap) -> Answer {
     let format = Format::from_accept(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
     let status = state.listeners.load();
@@ -167,7 +177,9 @@ fn metrics(state: &State, _: &Query, headers: &HeaderMap) -> Answer {
         status.problems.iter().map(|problem| (problem.address.to_string(), problem.to_string())).collect();
     let plan = state.shared.plan.load();
     let tally = state.cluster.as_ref().map(|counts| counts.tally());
+    let shown = state.vips.enabled.then(|| state.vips.shown());
     let scrape = Scrape {
+        vips: shown.as_deref(),
         report: &state.report.load(),
         snapshot: &plan.snapshot,
         endpoints: &cluster::count(&plan.snapshot, &Health::look(&state.shared.live.upstream)),

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, watch};
 pub use berth::Berth;
 pub use door::{DoorError, Doors};
 
-use crate::{listener::Status, peer, telemetry::log::LevelControl, worker::Shared};
+use crate::{announce::Vips, listener::Status, peer, telemetry::log::LevelControl, worker::Shared};
 
 /// What the admin server shows, kept up to date by `app`.
 pub struct State {
@@ -41,6 +41,8 @@ pub struct State {
     pub takeover: watch::Receiver<Option<Arc<Takeover>>>,
     /// The link to other nodes, where there is one.
     pub peers: Option<Arc<peer::Status>>,
+    /// Virtual addresses.
+    pub vips: Arc<Vips>,
     /// Changes the log level.
     pub log_level: LevelControl,
     /// When the process was started.
@@ -61,6 +63,7 @@ impl State {
         listeners: Arc<ArcSwap<Status>>,
         takeover: watch::Receiver<Option<Arc<Takeover>>>,
         peers: Option<Arc<peer::Status>>,
+        vips: Arc<Vips>,
         log_level: LevelControl,
         cluster: Option<Arc<Counts>>,
     ) -> Self {
@@ -70,6 +73,7 @@ impl State {
             listeners,
             takeover,
             peers,
+            vips,
             log_level,
             started: Timestamp::now(),
             cluster,

@@ -5,6 +5,7 @@
 //!                                                            └─> report ─> admin, metrics
 //! ```
 
+mod ask;
 pub mod check;
 mod cleanup;
 mod crds;
@@ -19,6 +20,7 @@ mod serve;
 mod signal;
 mod succession;
 mod takeover;
+mod vip;
 
 use std::{fmt::Display, io::Write as _, process::ExitCode};
 
@@ -48,6 +50,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Cleanup(cleanup) => cleanup::run(&cleanup),
         Command::Crds(crds) => crds::run(&crds.command),
+        Command::Vip(vip) => vip::run(&vip),
         Command::Probe(probe) => probe::run(&probe),
     };
     ExitCode::from(code)

@@ -39,6 +39,7 @@ use super::{
 };
 use crate::{
     admin::{DoorError, Doors, State},
+    announce,
     exchange::{self, Body, Connection},
     handover,
     listener::Listeners,
@@ -136,6 +137,7 @@ pub struct App {
     pipeline: Pipeline,
     publisher: Publisher,
     peers: Option<Peers>,
+    announcing: Serving,
     access_log: Option<access_log::Writer>,
     offload: Offload,
 }
@@ -163,6 +165,8 @@ impl App {
         let workers = Workers::start(&shared, queues)?;
         let listeners = Listeners::new(shared.clone(), workers.handles(), exchange::serve)?;
         let link = publisher.link();
+        let (vips, announcer) = announce::new(&shared.settings, link.as_ref().map(|link| link.keys.clone()));
+        let handles = workers.handles();
         let listening = socket.as_ref().and_then(peer::Socket::address);
         let peers = link.as_ref().map(|link| Arc::new(peer::Status::new(link, listening)));
         let state = Arc::new(State::new(
@@ -170,11 +174,13 @@ impl App {
             listeners.status(),
             publisher.takeover(),
             peers,
+            vips,
             log_level,
             publisher.counts(),
         ));
-        let (announce, plans) = watch::channel(0);
-        let mut pipeline = Pipeline::new(state.clone(), announce, listeners.reconciled());
+        let (tell, plans) = watch::channel(0);
+        let announcing = Box::pin(announcer.run(state.clone(), plans.clone(), handles));
+        let mut pipeline = Pipeline::new(state.clone(), tell, listeners.reconciled());
         let peers = link.map(|link| {
             let (tell, news) = mpsc::unbounded_channel();
             pipeline.set_link(tell);
@@ -202,6 +208,7 @@ impl App {
             pipeline,
             publisher,
             peers,
+            announcing,
             access_log,
             offload,
         })
@@ -222,7 +229,18 @@ impl App {
     /// `at_once` resolves.
     pub async fn run(self, stop: impl Future<Output = ()>, at_once: impl Future<Output = ()>) {
         let Self {
-            state, workers, mut serving, drain, break_off, replaced, doors, pipeline, mut publisher, peers, ..
+            state,
+            workers,
+            mut serving,
+            drain,
+            break_off,
+            replaced,
+            doors,
+            pipeline,
+            mut publisher,
+            peers,
+            mut announcing,
+            ..
         } = self;
         let mut tasks = JoinSet::new();
         doors.serve(&state, &mut tasks);
@@ -244,12 +262,20 @@ impl App {
             () = state.drain.notified() => tracing::info!("asked to drain through the API"),
             () = pipeline.run(&mut publisher) => tracing::error!("objects are no longer followed"),
             () = &mut serving => {}
+            () = &mut announcing => {}
             Ok(()) = replaced => tracing::info!("replaced: leaving"),
         }
         state.set_draining();
+        state.vips.leave();
         let deadline = state.shared.settings.drain_deadline;
         tracing::info!(?deadline, "draining");
-        let ended = drain_all(serving, drain, break_off, deadline, at_once).await;
+        let ended = tokio::select! {
+            ended = drain_all(serving, drain, break_off, deadline, at_once) => ended,
+            // It never ends by itself.
+            () = &mut announcing => false,
+        };
+        // Undoes what the kernel holds, now that nothing of it is used any more.
+        drop(announcing);
         tasks.shutdown().await;
         // A worker with a connection that does not end never does; the process ends without it.
         if ended {

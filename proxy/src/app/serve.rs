@@ -6,17 +6,10 @@ use super::{
     App, GOOD, REFUSED, USAGE, complain, settings,
     signal::{HangUp, Stop},
 };
-use crate::{
-    args::Serve,
-    settings::{Roles, Settings},
-    telemetry::log,
-};
+use crate::{args::Serve, settings::Settings, telemetry::log};
 
 /// Serves until stopped; returns the exit code.
 pub(super) fn run(serve: &Serve) -> u8 {
-    if let Some(why) = serve.not_carried() {
-        return complain([why], USAGE);
-    }
     match settings(&serve.said(std::env::vars_os().filter_map(text_pair).collect())) {
         Ok(settings) => control_runtime(until_stopped(settings)),
         Err(code) => code,
@@ -46,9 +39,6 @@ async fn until_stopped(settings: Settings) -> u8 {
         (Ok(stop), Ok(at_once), Ok(hang_up)) => (stop, at_once, hang_up),
         (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => return complain([error], REFUSED),
     };
-    if settings.roles.announce && settings.roles != Roles::default() {
-        tracing::warn!(roles = settings.roles.names().join(", "), "this version announces no addresses yet");
-    }
     match App::build(settings, log_level).await {
         Ok(app) => {
             let bound = app.bound();

@@ -13,8 +13,11 @@ use std::{
 
 use postern_config::{
     kubernetes::takeover::{Product, Wish},
+    model::cluster_key::KeyError,
     snapshot::{SocketKey, Transport},
 };
+
+use postern_l2announce::{election::Profile, link::Exclude, station::Refresh};
 
 use super::{
     AdminHosts, EntryPoint, LogFormat, Roles, Settings,
@@ -194,6 +197,48 @@ keys! {
     "handover.leave" ("true or false", "false")
         "Whether the old one drains and ends by itself once it is replaced. Not where something else ends it, as in Kubernetes." =>
         |s, v| { s.handover.leave = v.flag()?; Ok(()) };
+    "node" ("text, or none", "none")
+        "The name that other nodes know this one by, in a cluster the node's; none: the host's name." =>
+        |s, v| { s.node = Some(v.text()?).filter(|name| *name != "none").map(Into::into); Ok(()) };
+    "clusterKey" ("32 bytes in base64, or none", "none")
+        "The key that hosts without a cluster share, by which they believe each other's heartbeats. In a cluster it is made, and kept in a Secret." =>
+        |s, v| {
+            let text = v.text()?;
+            s.cluster_key = if text == "none" { None } else { Some(text.parse().map_err(|error: KeyError| error.to_string())?) };
+            Ok(())
+        };
+    "vips.profile" ("default, fast or adaptive", "default")
+        "How soon a node that is not heard loses its virtual addresses: heartbeats each 250 ms and 4 missed; each 100 ms and 3; or each 250 ms and as many as the link's habit asks for, for Wi-Fi." =>
+        |s, v| {
+            s.vips.profile = v.word(&[("default", Profile::DEFAULT), ("fast", Profile::FAST), ("adaptive", Profile::ADAPTIVE)])?;
+            Ok(())
+        };
+    "vips.port" ("number, 1 to 65535", "7947")
+        "UDP port of the heartbeats, the same on all nodes." =>
+        |s, v| { s.vips.port = v.number::<u16>(1..=65_535)?; Ok(()) };
+    "vips.excludeInterfaces" ("list of regular expressions, or default", "default")
+        "Interfaces that never announce; default: MetalLB's list (docker, cbr, dummy, virbr, lxcbr, veth, lo, cali, tunl, flannel, kube-ipvs, cni, nodelocaldns, lxc)." =>
+        |s, v| {
+            let patterns = v.list()?;
+            s.vips.exclude = match patterns.as_slice() {
+                ["default"] => Exclude::default(),
+                _ => Exclude::new(patterns).map_err(|error| error.to_string())?,
+            };
+            Ok(())
+        };
+    "vips.refresh" ("duration, 0s to 1h; 0s is never", "0s")
+        "How often everybody is told of each announced address again, more or less, for switches that forget and routers that expect it." =>
+        |s, v| {
+            let most = v.duration(Duration::ZERO..=HOUR)?;
+            s.vips.refresh = (!most.is_zero()).then(|| Refresh { at_least: most * 3 / 5, at_most: most });
+            Ok(())
+        };
+    "vips.notrack" ("true or false", "true")
+        "Whether traffic of addresses that Postern serves is spared connection tracking, and so DNAT of host ports. Not where a firewall of the node admits by connection state alone." =>
+        |s, v| { s.vips.notrack = v.flag()?; Ok(()) };
+    "vips.directory" ("path of a directory", "/run/postern")
+        "Where processes of this node agree on who announces, and leave to the next what they know; gone after a reboot." =>
+        |s, v| { s.vips.directory = v.path()?; Ok(()) };
     "entryPoints" ("map of name to {port, address, tls, ingressClasses}", "web: {port: 80}, websecure: {port: 443, tls: true}")
         "Sockets that exist whatever the objects say. Ingress objects are served on all of them, but those of a class that some name in `ingressClasses` on these alone." =>
         |s, v| { s.entry_points = entry_points(v)?; Ok(()) };

@@ -19,7 +19,11 @@ use http::HeaderName;
 use ipnet::IpNet;
 pub use postern_config::kubernetes::convert::EntryPoint;
 use postern_config::kubernetes::convert::{self, exposure::AddressSettings};
-use postern_config::provider::kubernetes::{Scope, Writing};
+use postern_config::{
+    model::cluster_key::ClusterKey,
+    provider::kubernetes::{Scope, Writing},
+};
+use postern_l2announce::{election::Profile, heartbeat, link::Exclude, station::Refresh};
 pub use resolve::{Mistake, Place, Said, resolve};
 pub use roles::Roles;
 
@@ -62,6 +66,29 @@ pub struct Settings {
     pub drain_deadline: Duration,
     /// How a new process takes over from an old one.
     pub handover: HandOver,
+    /// The name that other nodes know this one by; `None`: the host's.
+    pub node: Option<Arc<str>>,
+    /// The key that hosts without a cluster share.
+    pub cluster_key: Option<ClusterKey>,
+    /// Virtual addresses.
+    pub vips: Vips,
+}
+
+/// How virtual addresses are announced.
+#[derive(Clone, Debug)]
+pub struct Vips {
+    /// How soon a node that is not heard counts as lost.
+    pub profile: Profile,
+    /// UDP port of the heartbeats, the same on all nodes.
+    pub port: u16,
+    /// Interfaces that never announce.
+    pub exclude: Exclude,
+    /// Whether everybody is told of each address again and again.
+    pub refresh: Option<Refresh>,
+    /// Whether traffic of addresses that Postern serves is spared connection tracking.
+    pub notrack: bool,
+    /// Where locks and what should be known at the next start lie.
+    pub directory: PathBuf,
 }
 
 /// Limits on clients. Each has a metric and a log line.
@@ -245,6 +272,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// The name that other nodes know this one by.
+    pub fn node_name(&self) -> Arc<str> {
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned().into();
+        self.node.clone().unwrap_or_else(host)
+    }
+}
+
 impl Default for Admin {
     fn default() -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 9000));
@@ -341,6 +376,9 @@ impl Default for Settings {
             upstream: UpstreamDefaults::default(),
             drain_deadline: Duration::from_secs(30),
             handover: HandOver::default(),
+            node: None,
+            cluster_key: None,
+            vips: Vips::default(),
         }
     }
 }
@@ -350,6 +388,19 @@ fn every_address() -> Vec<IpAddr> {
     let has_ipv6 = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).is_ok();
     let ipv6 = has_ipv6.then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     std::iter::once(IpAddr::V4(Ipv4Addr::UNSPECIFIED)).chain(ipv6).collect()
+}
+
+impl Default for Vips {
+    fn default() -> Self {
+        Self {
+            profile: Profile::DEFAULT,
+            port: heartbeat::socket::PORT,
+            exclude: Exclude::default(),
+            refresh: None,
+            notrack: true,
+            directory: "/run/postern".into(),
+        }
+    }
 }
 
 impl Default for Limits {

@@ -9,3 +9,4 @@ pub mod overview;
 pub mod peers;
 pub mod rule;
 pub mod takeover;
+pub mod vip;

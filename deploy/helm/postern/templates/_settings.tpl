@@ -57,6 +57,8 @@ is given back (2 s), and the rest for the kubelet. A duration is read by adding 
   value: /run/admin/postern.sock
 - name: POSTERN_METRICS_ADDRESS
   value: {{ if .Values.metrics.enabled }}{{ include "postern.metricsAddress" . | quote }}{{ else }}"off"{{ end }}
+- name: POSTERN_NODE
+  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 - name: POSTERN_PEERS_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: POSTERN_PEERS_ADDRESS

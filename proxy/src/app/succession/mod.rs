@@ -153,6 +153,7 @@ where
             Ok(successor) => {
                 tracing::info!("another process has taken over; this one serves the connections that it has");
                 self.count(HandOver::Replaced);
+                self.state.vips.succeed();
                 if let Some(predecessor) = self.predecessor.take() {
                     predecessor.retire().await;
                 }
@@ -247,6 +248,7 @@ where
     }
 
     fn accept_again(&mut self) {
+        self.state.vips.resume();
         self.listeners.resume();
         self.listeners.reconcile();
         self.desk.resume();

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use postern_config::{
     model::certificate::CertificateSlot, provider::kubernetes::Tally, report::Report, snapshot::Snapshot,
 };
+use postern_l2announce::agent::Shown;
 
 use super::{
     CodeClass, EntryPointCell, EntryPointIndex, FailureReason, Format, HandOver, Handshake, Limit, Metrics, Protocol,
@@ -15,7 +16,7 @@ use super::{
     family::{self, Family},
     process::Process,
     series::RouteTotals,
-    sum,
+    sum, vip,
 };
 
 /// What a scrape shows beside the counters.
@@ -35,6 +36,8 @@ pub struct Scrape<'a> {
     pub cluster: Option<&'a Tally>,
     /// The link to other nodes, where there is one.
     pub peers: Option<Peers>,
+    /// Virtual addresses, where announcing is one of this process's roles.
+    pub vips: Option<&'a Shown>,
 }
 
 /// What is counted of the link between nodes.
@@ -74,6 +77,9 @@ impl Metrics {
         certificates(&mut writer, scrape.snapshot);
         if let Some(counts) = &scrape.peers {
             peers(&mut writer, counts);
+        }
+        if let Some(shown) = scrape.vips {
+            vip::write(&mut writer, shown, scrape.snapshot);
         }
         self.access_log(&mut writer);
         process(&mut writer);

@@ -57,6 +57,8 @@ impl Writer {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
+            Kind::Untyped if self.format == Format::OpenMetrics => "unknown",
+            Kind::Untyped => "untyped",
         };
         // OpenMetrics names the family of a counter without the suffix of its samples.
         let name = match self.format {

@@ -9,6 +9,8 @@ pub enum Kind {
     Gauge,
     /// Durations by bucket.
     Histogram,
+    /// Counts up under another product's name, which does not end as it should.
+    Untyped,
 }
 
 /// A metric with all its series.
@@ -102,6 +104,19 @@ families! {
         "Objects that some node does not serve yet, as the holder of the Lease knows.";
     ACKNOWLEDGEMENT_LAG = Gauge "postern_acknowledgement_lag_seconds" []
         "How long the object has waited that has waited longest for a node to serve it.";
+    SPEAKER_ANNOUNCED = Gauge "metallb_speaker_announced" ["service", "protocol", "node", "ip"]
+        "1 for each address that this node answers for, under MetalLB's name.";
+    LAYER2_REQUESTS = Untyped "metallb_layer2_requests_received" ["ip"]
+        "Requests for the station of an announced address, under MetalLB's name.";
+    LAYER2_RESPONSES = Untyped "metallb_layer2_responses_sent" ["ip"] "Answers to them, under MetalLB's name.";
+    LAYER2_GRATUITOUS = Untyped "metallb_layer2_gratuitous_sent" ["ip"]
+        "Frames that tell of an announced address unasked, under MetalLB's name.";
+    VIP_OWNER = Gauge "postern_vip_owner" ["ip", "node"] "1 for the owner of each address, as this node knows it.";
+    VIP_EPOCH = Gauge "postern_vip_epoch" ["ip"] "Epoch of each address: how often it has changed hands.";
+    VIP_PEERS = Gauge "postern_vip_peers" [] "Other nodes whose heartbeats were ever heard.";
+    VIP_PAUSES = Counter "postern_vip_pauses_total" []
+        "Times that the process had not run for longer than it may, and gave up what it owned.";
+    VIP_REFUSALS = Counter "postern_vip_heartbeat_refusals_total" ["reason"] "Heartbeats that were not believed.";
     CERTIFICATE_EXPIRY = Gauge "postern_certificate_expiry_timestamp_seconds" ["certificate"]
         "End of validity of each certificate, in seconds since 1970.";
     ACCESS_LOG_RECORDS = Counter "postern_access_log_records_total" ["result"]

@@ -15,6 +15,7 @@ pub mod family;
 pub mod label;
 mod process;
 mod series;
+mod vip;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

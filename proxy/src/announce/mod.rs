@@ -1,0 +1,284 @@
+//! The wire between what is published and the agent that announces: what of the snapshot should be announced goes there,
+//! with why it must not be; who owns what comes back for the admin server. Who owns what is decided in `l2announce`.
+
+mod pulse;
+mod wish;
+
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use postern_config::{
+    model::cluster_key::{ClusterKey, ClusterKeys},
+    provider::kubernetes::peers,
+};
+use postern_l2announce::{
+    agent::{self, Agent, Inputs, Shown, Wishes},
+    heartbeat::{Installation, Keys, Readiness},
+};
+use tokio::sync::{mpsc, watch};
+
+use self::pulse::Pulse;
+use crate::{admin::State, settings::Settings, worker::WorkerHandle};
+
+/// How often it is seen whether workers run, and what is shown is brought up to date.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What an operator may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Give away what this node owns, and take nothing.
+    Drain,
+    /// Take part again.
+    Undrain,
+    /// Move addresses to where they would be, had all nodes been there from the start.
+    Rebalance,
+}
+
+/// Which of the processes of this node announces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    /// This one, as soon as no other does.
+    #[default]
+    Here,
+    /// A successor.
+    Succeeded,
+    /// None: the node gives everything away.
+    Leaving,
+}
+
+/// The side that the rest of the process sees.
+#[derive(Debug)]
+pub struct Vips {
+    shown: watch::Sender<Arc<Shown>>,
+    phase: watch::Sender<Phase>,
+    commands: mpsc::UnboundedSender<Command>,
+    /// Whether announcing is one of this process's roles.
+    pub enabled: bool,
+}
+
+impl Vips {
+    /// Who owns what, as this node sees it; empty while nothing is announced.
+    pub fn shown(&self) -> Arc<Shown> {
+        self.shown.borrow().clone()
+    }
+
+    /// Asks for it.
+    pub fn ask(&self, command: Command) {
+        // An error means that nothing is announced any more.
+        let _ended = self.commands.send(command);
+    }
+
+    /// A successor has the sockets, and goes on announcing.
+    pub fn succeed(&self) {
+        self.phase.send_replace(Phase::Succeeded);
+    }
+
+    /// The successor has gone: this process announces again.
+    pub fn resume(&self) {
+        self.phase.send_if_modified(|phase| {
+            let changes = *phase == Phase::Succeeded;
+            if changes {
+                *phase = Phase::Here;
+            }
+            changes
+        });
+    }
+
+    /// The process is on its way out: other nodes take what it owns, unless a successor has it.
+    pub fn leave(&self) {
+        self.phase.send_if_modified(|phase| {
+            let changes = *phase == Phase::Here;
+            if changes {
+                *phase = Phase::Leaving;
+            }
+            changes
+        });
+    }
+}
+
+/// The side that works.
+#[derive(Debug)]
+pub struct Announcer {
+    vips: Arc<Vips>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    keys: Option<watch::Receiver<peers::Keys>>,
+}
+
+/// Both sides. `keys` are those of the link between nodes, where there is one.
+pub fn new(settings: &Settings, keys: Option<watch::Receiver<peers::Keys>>) -> (Arc<Vips>, Announcer) {
+    let (commands, asked) = mpsc::unbounded_channel();
+    let vips = Arc::new(Vips {
+        shown: watch::Sender::default(),
+        phase: watch::Sender::default(),
+        commands,
+        enabled: settings.roles.announce,
+    });
+    (vips.clone(), Announcer { vips, commands: asked, keys })
+}
+
+/// What the agent is told, from here.
+struct Tell {
+    wishes: watch::Sender<Option<Arc<Wishes>>>,
+    keys: watch::Sender<Option<Keys>>,
+    unserved: watch::Sender<Option<Arc<str>>>,
+    readiness: watch::Sender<Readiness>,
+}
+
+impl Tell {
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            wishes: self.wishes.subscribe(),
+            keys: self.keys.subscribe(),
+            unserved: self.unserved.subscribe(),
+            readiness: self.readiness.subscribe(),
+        }
+    }
+}
+
+impl Announcer {
+    /// Announces what is published, as long as the process lives. `plans` tells of each new plan.
+    pub async fn run(mut self, state: Arc<State>, mut plans: watch::Receiver<u64>, workers: Vec<WorkerHandle>) {
+        if !self.vips.enabled {
+            return std::future::pending().await;
+        }
+        let settings = state.shared.settings.clone();
+        let tell = Tell {
+            wishes: watch::Sender::default(),
+            keys: watch::Sender::new(self.current_keys(&settings)),
+            unserved: watch::Sender::default(),
+            readiness: watch::Sender::default(),
+        };
+        let mut phase = self.vips.phase.subscribe();
+        let mut pulse = Pulse::of(workers);
+        let mut agent: Option<Agent> = None;
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            self.tell(&state, &tell, &pulse);
+            agent = self.in_phase(*phase.borrow_and_update(), agent, &settings, &tell);
+            if let Some(agent) = &agent {
+                self.vips.shown.send_replace(agent.shown().borrow().clone());
+            }
+            tokio::select! {
+                Ok(()) = plans.changed() => {}
+                Ok(()) = phase.changed() => {}
+                Some(command) = self.commands.recv() => obey(command, agent.as_ref(), &tell),
+                () = keys_changed(&mut self.keys) => {
+                    tell.keys.send_replace(self.current_keys(&settings));
+                }
+                _ = look.tick() => pulse.feel(),
+            }
+        }
+    }
+
+    fn tell(&self, state: &State, tell: &Tell, pulse: &Pulse) {
+        if state.is_programmed() {
+            let plan = state.shared.plan.load();
+            let wishes = wish::wishes(&plan.snapshot.announcements);
+            tell.wishes.send_if_modified(|told| {
+                let changes = told.as_deref() != Some(&wishes);
+                if changes {
+                    *told = Some(Arc::new(wishes));
+                }
+                changes
+            });
+        }
+        let unserved = unserved(state, pulse);
+        tell.unserved.send_if_modified(|told| std::mem::replace(told, unserved.clone()) != unserved);
+    }
+
+    /// The agent as it should be in `phase`. There is none before there is something to announce, or left to undo.
+    fn in_phase(&self, phase: Phase, agent: Option<Agent>, settings: &Settings, tell: &Tell) -> Option<Agent> {
+        match (phase, agent) {
+            (Phase::Here, None) if is_needed(settings, &tell.wishes) => {
+                match Agent::start(told_once(settings), tell.inputs()) {
+                    Ok(agent) => Some(agent),
+                    Err(error) => {
+                        tracing::error!(%error, "addresses cannot be announced: no thread can be had; trying on");
+                        None
+                    }
+                }
+            }
+            (Phase::Succeeded, Some(agent)) => {
+                agent.hand_over();
+                None
+            }
+            (Phase::Leaving, Some(agent)) => {
+                agent.leave();
+                Some(agent)
+            }
+            (_, agent) => agent,
+        }
+    }
+
+    /// Those of the link, or the operator's.
+    fn current_keys(&self, settings: &Settings) -> Option<Keys> {
+        let of_link = self.keys.as_ref().and_then(|keys| match &*keys.borrow() {
+            peers::Keys::Known(keys) => Some(keys.clone()),
+            peers::Keys::Unknown | peers::Keys::Absent | peers::Keys::Bad => None,
+        });
+        let own = || settings.cluster_key.clone().map(|current| ClusterKeys { current, previous: None });
+        let keys = of_link.or_else(own)?;
+        Some(Keys::new(keys.current.bytes(), keys.previous.as_ref().map(ClusterKey::bytes)))
+    }
+}
+
+fn is_needed(settings: &Settings, wishes: &watch::Sender<Option<Arc<Wishes>>>) -> bool {
+    let wishes = wishes.borrow();
+    let left = || Path::new(&settings.vips.directory).join("addresses").exists();
+    wishes.as_ref().is_some_and(|wishes| !wishes.is_empty() || left())
+}
+
+fn told_once(settings: &Settings) -> agent::Settings {
+    let vips = &settings.vips;
+    // Who is not of the same cluster has another key: the name is for those who wonder whose heartbeats they see.
+    let installation = settings.cluster.scope.lease_namespace.as_deref().unwrap_or("postern");
+    agent::Settings {
+        node: settings.node_name(),
+        installation: Installation::named(installation),
+        profile: vips.profile,
+        port: vips.port,
+        exclude: vips.exclude.clone(),
+        refresh: vips.refresh,
+        notrack: vips.notrack,
+        directory: vips.directory.clone(),
+    }
+}
+
+fn obey(command: Command, agent: Option<&Agent>, tell: &Tell) {
+    match command {
+        Command::Drain => drop(tell.readiness.send_replace(Readiness::Draining)),
+        Command::Undrain => drop(tell.readiness.send_replace(Readiness::Ready)),
+        Command::Rebalance => agent.into_iter().for_each(Agent::rebalance),
+    }
+}
+
+/// Why what arrives at addresses that Postern serves would not be served.
+fn unserved(state: &State, pulse: &Pulse) -> Option<Arc<str>> {
+    if !state.shared.settings.roles.serve {
+        return Some("serve is none of this process's roles".into());
+    }
+    if state.shared.observing.load(Relaxed) {
+        return Some("another edge serves here, and Postern observes".into());
+    }
+    if !state.is_programmed() {
+        return Some("no objects are in force yet".into());
+    }
+    let status = state.listeners.load();
+    if status.bound.is_empty() {
+        let why = status.problems.first().map_or_else(|| "nothing asks for a listener".to_owned(), ToString::to_string);
+        return Some(format!("nothing is bound: {why}").into());
+    }
+    pulse.trouble()
+}
+
+async fn keys_changed(keys: &mut Option<watch::Receiver<peers::Keys>>) {
+    if let Some(changing) = keys
+        && changing.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
