@@ -176,10 +176,9 @@ fn explain_names_the_route_or_says_why_there_is_none() {
 fn each_mistake_has_its_exit_code_and_one_clear_line() {
     let directory = directory(GOOD);
     std::fs::write(directory.path().join("bad.yaml"), "\nwokers: 2\n").expect("written");
-    let table: [(&[&str], i32, &str); 9] = [
+    let table: [(&[&str], i32, &str); 8] = [
         (&["serve"], 2, "postern: nothing to serve: name a directory of manifests with --manifests DIR"),
         (&["serve", "--kubernetes", "--manifests", "."], 2, "postern: manifests and kubernetes.watch are both set"),
-        (&["serve", "--node", "a", "--manifests", "d"], 2, "postern: --node is not carried yet"),
         (
             &["serve", "--manifests", "d", "--workers", "x"],
             2,

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use postern_config::{
     model::cluster_key::{ClusterKey, ClusterKeys},
     provider::kubernetes::peers,
@@ -21,7 +22,11 @@ use postern_l2announce::{
 use tokio::sync::{mpsc, watch};
 
 use self::pulse::Pulse;
-use crate::{admin::State, settings::Settings, worker::WorkerHandle};
+use crate::{
+    listener::Status,
+    settings::Settings,
+    worker::{Shared, WorkerHandle},
+};
 
 /// How often it is seen whether workers run, and what is shown is brought up to date.
 const LOOK: Duration = Duration::from_millis(250);
@@ -99,6 +104,16 @@ impl Vips {
     }
 }
 
+/// What decides whether addresses may be announced.
+pub struct Served {
+    /// Plan and settings.
+    pub shared: Arc<Shared>,
+    /// What is bound.
+    pub listeners: Arc<ArcSwap<Status>>,
+    /// Whether everything that was listed at start is in force.
+    pub programmed: Box<dyn Fn() -> bool>,
+}
+
 /// The side that works.
 #[derive(Debug)]
 pub struct Announcer {
@@ -140,11 +155,11 @@ impl Tell {
 
 impl Announcer {
     /// Announces what is published, as long as the process lives. `plans` tells of each new plan.
-    pub async fn run(mut self, state: Arc<State>, mut plans: watch::Receiver<u64>, workers: Vec<WorkerHandle>) {
+    pub async fn run(mut self, served: Served, mut plans: watch::Receiver<u64>, workers: Vec<WorkerHandle>) {
         if !self.vips.enabled {
             return std::future::pending().await;
         }
-        let settings = state.shared.settings.clone();
+        let settings = served.shared.settings.clone();
         let tell = Tell {
             wishes: watch::Sender::default(),
             keys: watch::Sender::new(self.current_keys(&settings)),
@@ -156,7 +171,7 @@ impl Announcer {
         let mut agent: Option<Agent> = None;
         let mut look = tokio::time::interval(LOOK);
         loop {
-            self.tell(&state, &tell, &pulse);
+            self.tell(&served, &tell, &pulse);
             agent = self.in_phase(*phase.borrow_and_update(), agent, &settings, &tell);
             if let Some(agent) = &agent {
                 self.vips.shown.send_replace(agent.shown().borrow().clone());
@@ -173,9 +188,9 @@ impl Announcer {
         }
     }
 
-    fn tell(&self, state: &State, tell: &Tell, pulse: &Pulse) {
-        if state.is_programmed() {
-            let plan = state.shared.plan.load();
+    fn tell(&self, served: &Served, tell: &Tell, pulse: &Pulse) {
+        if (served.programmed)() {
+            let plan = served.shared.plan.load();
             let wishes = wish::wishes(&plan.snapshot.announcements);
             tell.wishes.send_if_modified(|told| {
                 let changes = told.as_deref() != Some(&wishes);
@@ -185,7 +200,7 @@ impl Announcer {
                 changes
             });
         }
-        let unserved = unserved(state, pulse);
+        let unserved = unserved(served, pulse);
         tell.unserved.send_if_modified(|told| std::mem::replace(told, unserved.clone()) != unserved);
     }
 
@@ -256,17 +271,17 @@ fn obey(command: Command, agent: Option<&Agent>, tell: &Tell) {
 }
 
 /// Why what arrives at addresses that Postern serves would not be served.
-fn unserved(state: &State, pulse: &Pulse) -> Option<Arc<str>> {
-    if !state.shared.settings.roles.serve {
+fn unserved(served: &Served, pulse: &Pulse) -> Option<Arc<str>> {
+    if !served.shared.settings.roles.serve {
         return Some("serve is none of this process's roles".into());
     }
-    if state.shared.observing.load(Relaxed) {
+    if served.shared.observing.load(Relaxed) {
         return Some("another edge serves here, and Postern observes".into());
     }
-    if !state.is_programmed() {
+    if !(served.programmed)() {
         return Some("no objects are in force yet".into());
     }
-    let status = state.listeners.load();
+    let status = served.listeners.load();
     if status.bound.is_empty() {
         let why = status.problems.first().map_or_else(|| "nothing asks for a listener".to_owned(), ToString::to_string);
         return Some(format!("nothing is bound: {why}").into());

@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     admin::{DoorError, Doors, State},
-    announce,
+    announce::{self, Served},
     exchange::{self, Body, Connection},
     handover,
     listener::Listeners,
@@ -179,7 +179,15 @@ impl App {
             publisher.counts(),
         ));
         let (tell, plans) = watch::channel(0);
-        let announcing = Box::pin(announcer.run(state.clone(), plans.clone(), handles));
+        let served = Served {
+            shared: state.shared.clone(),
+            listeners: state.listeners.clone(),
+            programmed: Box::new({
+                let state = state.clone();
+                move || state.is_programmed()
+            }),
+        };
+        let announcing = Box::pin(announcer.run(served, plans.clone(), handles));
         let mut pipeline = Pipeline::new(state.clone(), tell, listeners.reconciled());
         let peers = link.map(|link| {
             let (tell, news) = mpsc::unbounded_channel();
