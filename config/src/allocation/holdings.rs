@@ -35,18 +35,36 @@ impl<'a> Holdings<'a> {
         Some(Refusal::Taken { address, by, why })
     }
 
-    /// The first address of `pool` that `claim` may have: in order, whether others have it or not, as MetalLB does. Who
-    /// serves by itself shares with its like only when nothing is free.
+    /// The first address of `pool` that `claim` may have. With a key: in order, whether others have it or not, as MetalLB
+    /// does. Who serves by itself and could share with all of its like goes where the key is the same, and to others only
+    /// when nothing is free.
     pub(super) fn first(&mut self, claim: &Claim, pool: &'a Pool, family: Family) -> Option<IpAddr> {
-        if claim.sharing.key.is_some() {
-            return pool.addresses(family).find(|address| self.objection(claim, *address).is_none());
+        match (claim.purpose, &claim.sharing.key) {
+            (Purpose::Foreign, Some(_)) => {
+                pool.addresses(family).find(|address| self.objection(claim, *address).is_none())
+            }
+            (Purpose::Foreign, None) => self.first_free(pool, family),
+            (Purpose::Served, key) => {
+                let same_key = |others: &[&Claim]| others.iter().any(|other| other.sharing.key == *key);
+                key.as_ref()
+                    .and_then(|_| self.first_in_use(claim, pool, family, same_key))
+                    .or_else(|| self.first_free(pool, family))
+                    .or_else(|| self.first_in_use(claim, pool, family, |_| true))
+            }
         }
-        let free = self.first_free(pool, family);
-        if free.is_some() || claim.purpose == Purpose::Foreign {
-            return free;
-        }
-        let in_use = self.by_address.keys().copied().filter(|it| Family::of(*it) == family && pool.contains(*it));
-        in_use.into_iter().find(|address| self.objection(claim, *address).is_none())
+    }
+
+    /// The first address that others have, if they are `fitting`, and `claim` may have too.
+    fn first_in_use(
+        &self,
+        claim: &Claim,
+        pool: &Pool,
+        family: Family,
+        fitting: impl Fn(&[&Claim]) -> bool,
+    ) -> Option<IpAddr> {
+        let held = self.by_address.iter().filter(|(_, others)| fitting(others)).map(|(address, _)| *address);
+        let mut of_pool = held.filter(|address| Family::of(*address) == family && pool.contains(*address));
+        of_pool.find(|address| self.objection(claim, *address).is_none())
     }
 
     fn first_free(&mut self, pool: &'a Pool, family: Family) -> Option<IpAddr> {

@@ -284,6 +284,30 @@ fn what_postern_serves_by_itself_shares_once_nothing_is_free() {
 }
 
 #[test]
+fn what_postern_serves_by_itself_goes_where_its_key_is() {
+    let pools = pools([pool("home", &["192.0.2.1-192.0.2.3"])]);
+    expect(
+        &pools,
+        &[
+            claim("a").served().shares("public", "", 443),
+            claim("b").served().shares("private", "", 443),
+            claim("c").served().shares("public", "", 443),
+            claim("d").shares("private", "", 8443),
+            claim("e").served(),
+            claim("f").served().shares("late", "", 443),
+        ],
+        &[
+            ("a", "home 192.0.2.1"),
+            ("b", "home 192.0.2.2"),
+            ("c", "home 192.0.2.1"),
+            ("d", "home 192.0.2.2"),
+            ("e", "home 192.0.2.3"),
+            ("f", "home 192.0.2.1"),
+        ],
+    );
+}
+
+#[test]
 fn two_families_are_of_one_pool_the_preferred_one_first() {
     use Families::{Both, One, Prefer};
     use Family::{V4, V6};

@@ -19,7 +19,6 @@ pub(crate) const UNREAD: &[(&str, &str, Why)] = &[
     ("Gateway", "spec.addresses[].routability", Refused),
     // The field beside it, `from`, is refused, and lets nobody in where it is left out.
     ("Gateway", "spec.allowedListeners.namespaces.selector", Harmless),
-    ("Gateway", "spec.infrastructure.annotations", Refused),
     ("Gateway", "spec.infrastructure.labels", Refused),
     ("Gateway", "spec.infrastructure.parametersRef", Refused),
     ("Gateway", "spec.listeners[].filters", Refused),

@@ -1,8 +1,8 @@
 //! `Gateway` and its listeners, as the conformance suite asks for them.
 
-use postern_config::kubernetes::object::Kind;
+use postern_config::kubernetes::{convert::exposure::Keeper, object::Kind};
 
-use crate::world::{World, ip, secret, world};
+use crate::world::{World, ip, secret, world, world_with};
 
 const HTTP: &str = "[HTTPRoute GRPCRoute]";
 
@@ -340,4 +340,80 @@ spec:
     assert_eq!(lines[1], format!("https {HTTP} 1: Accepted !Programmed(Invalid) !ResolvedRefs(InvalidCertificateRef)"));
     let route = world.lines(Kind::HttpRoute, "infra/one");
     assert_eq!(route, ["infra/gw/https: Accepted !ResolvedRefs(BackendNotFound)"]);
+}
+
+const POOL: &str = "
+---
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: home, namespace: infra}
+spec: {addresses: [198.51.100.7/32]}
+---
+";
+
+/// Gateway `infra/gw` that asks for an address of the pool and is given one, with `status`.
+fn of_pool(spec: &str, status: &str) -> World {
+    let gateway = gateway_with("{name: http, port: 80, protocol: HTTP}", spec);
+    world_with(&format!("{POOL}{gateway}{status}"), |settings| settings.addresses.keeper = Keeper::Cluster)
+}
+
+const BY_POOL: &str = ", infrastructure: {annotations: {metallb.io/address-pool: home}}";
+const RECORD: &str = "status:
+  addresses: [{type: IPAddress, value: 198.51.100.7}]
+  conditions: [{type: postern.dev/AddressAllocated, status: 'True'}]
+";
+
+#[test]
+fn a_gateway_is_programmed_at_an_address_of_its_own_once_that_is_on_record() {
+    for wish in [BY_POOL, ", addresses: [{value: 198.51.100.7}]"] {
+        let given = of_pool(wish, "");
+        let waits = "!Programmed(Pending) ResolvedRefs";
+        let lines = given.lines(Kind::Gateway, "infra/gw");
+        assert_eq!(lines[0], format!("Accepted {waits} postern.dev/AddressAllocated(Allocated)"));
+        assert_eq!(lines[1], format!("http {HTTP} 0: Accepted {waits}"));
+        let addresses = serde_json::json!([{"type": "IPAddress", "value": "198.51.100.7"}]);
+        assert_eq!(given.status(Kind::Gateway, "infra/gw")["addresses"], addresses, "and not those of the installation");
+
+        let recorded = of_pool(wish, RECORD);
+        let lines = recorded.lines(Kind::Gateway, "infra/gw");
+        assert_eq!(lines[0], format!("{GOOD} postern.dev/AddressAllocated(Allocated)"));
+        assert_eq!(lines[1], format!("http {HTTP} 0: {GOOD}"));
+        assert_eq!(recorded.status(Kind::Gateway, "infra/gw")["addresses"], addresses);
+    }
+}
+
+#[test]
+fn a_gateway_without_the_address_that_it_asks_for_says_why_and_what_to_do() {
+    let taken = "---
+apiVersion: v1
+kind: Service
+metadata: {name: other, namespace: infra}
+spec: {type: LoadBalancer, clusterIPs: [10.96.0.1], ports: [{port: 25}]}
+status: {loadBalancer: {ingress: [{ip: 198.51.100.7}]}}
+";
+    let unreadable = ", infrastructure: {annotations: {metallb.io/loadBalancerIPs: nowhere}}";
+    for (wish, more, reason, parts) in [
+        (BY_POOL, taken, "AddressNotAssigned", ["pool home: 1 of 1 IPv4", "metallb.io/allow-shared-ip"]),
+        (", addresses: [{value: 198.51.100.7}]", taken, "AddressNotUsable", ["Service infra/other has 198.51.100.7", "ask for another"]),
+        (", addresses: [{value: 203.0.113.1}]", "", "AddressNotUsable", ["203.0.113.1 cannot be had here", "pool"]),
+        (unreadable, "", "AddressNotUsable", ["\"nowhere\" is not an IP address", "write an address"]),
+    ] {
+        let world = of_pool(wish, more);
+        let lines = world.lines(Kind::Gateway, "infra/gw");
+        assert_eq!(lines[0], format!("Accepted !Programmed({reason}) ResolvedRefs"), "{wish}");
+        let message = world.message(Kind::Gateway, "infra/gw", "/conditions/1");
+        for part in parts {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+}
+
+#[test]
+fn pools_that_nobody_sees_take_no_address_from_a_gateway() {
+    let gateway = gateway_with("{name: http, port: 80, protocol: HTTP}", BY_POOL);
+    let world = world_with(&format!("{gateway}{RECORD}"), |settings| settings.addresses.keeper = Keeper::Cluster);
+    let addresses = serde_json::json!([{"type": "IPAddress", "value": "198.51.100.7"}]);
+    assert_eq!(world.status(Kind::Gateway, "infra/gw")["addresses"], addresses);
+    let lines = world.lines(Kind::Gateway, "infra/gw");
+    assert_eq!(lines[0], format!("{GOOD} postern.dev/AddressAllocated(Allocated)"));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Kind, node::Node};
+use super::{Kind, gateway::Gateway, node::Node};
 
 /// The part of `status` that an object of `kind` is read with; `None` where that is nothing.
 pub fn record(kind: Kind, status: &Value) -> Option<Value> {
@@ -11,6 +11,17 @@ pub fn record(kind: Kind, status: &Value) -> Option<Value> {
         Kind::Service => {
             let points = status.get("loadBalancer")?.get("ingress").filter(|points| !is_empty(points))?;
             Some(json!({"loadBalancer": {"ingress": points}}))
+        }
+        // The same, where they are its own.
+        Kind::Gateway => {
+            let conditions = status.get("conditions")?.as_array()?;
+            let says = |condition: &&Value| condition.get("type").is_some_and(|it| it == Gateway::ALLOCATED);
+            let holds = conditions.iter().find(says)?.get("status")? == "True";
+            let addresses = status.get("addresses").filter(|addresses| holds && !is_empty(addresses))?;
+            Some(json!({
+                "addresses": addresses,
+                "conditions": [{"type": Gateway::ALLOCATED, "status": "True"}],
+            }))
         }
         // Times of its heartbeats would make news of every one.
         Kind::Node => {

@@ -1,19 +1,21 @@
 //! `Gateway`: the Gateway as a whole, and each of its listeners.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    Address, Context, Desired, Entry,
+    Context, Desired, Entry,
     condition::{ACCEPTED, Condition, RESOLVED_REFS, entry_of, is_in, refused, said, said_except, shortened},
     controller_of, group_kind,
     merge::{List, Shape},
+    reached::Reached,
 };
 use crate::{
     kubernetes::{
         convert::{Facts, facts, reason},
         object::{Item, gateway::Gateway},
+        view::{Holders, View},
     },
     report::{Finding, Severity, Verdict},
     snapshot::SocketKey,
@@ -21,7 +23,7 @@ use crate::{
 
 pub(super) const SHAPE: Shape = Shape {
     fields: &["addresses"],
-    conditions: &[ACCEPTED, PROGRAMMED, RESOLVED_REFS],
+    conditions: &[ACCEPTED, PROGRAMMED, RESOLVED_REFS, Gateway::ALLOCATED],
     list: Some(List {
         name: "listeners",
         identity: &["name"],
@@ -51,35 +53,25 @@ const REFS: [&str; 5] = [
 /// Other reasons for which a listener is not served, the most telling first.
 const LISTENER: [&str; 3] = [reason::UNSUPPORTED_PROTOCOL, reason::NO_VALID_CA_CERTIFICATE, reason::UNSUPPORTED_VALUE];
 
-/// The most addresses that the API takes.
-const MOST_ADDRESSES: usize = 16;
-
 pub(super) fn desired(gateway: &Item<Gateway>, verdict: &Verdict, context: &Context<'_>) -> Option<Desired> {
     controller_of(gateway, context)?;
     let judged = Judged::of(gateway, verdict, context);
     let accepted = judged.accepted();
-    let addresses = if accepted.holds { addresses(context) } else { Vec::new() };
+    let addresses = judged.reached.shown(accepted.holds);
     let mut desired = Desired::of::<Gateway>(&gateway.meta, context);
     desired.fields = vec![("addresses", addresses.into())];
     desired.conditions = vec![judged.programmed(&accepted), judged.resolved_refs()];
     desired.conditions.insert(0, accepted);
+    desired.conditions.extend(judged.reached.allocated());
     let mut names = BTreeSet::new();
     let unique = judged.listeners.iter().filter(|listener| names.insert(listener.facts.name.clone()));
     desired.entries = unique.map(|listener| listener.entry(verdict)).collect();
     Some(desired)
 }
 
-fn addresses(context: &Context<'_>) -> Vec<Value> {
-    let shown = |address: &Address| match address {
-        Address::Ip(ip) => json!({"type": "IPAddress", "value": ip.to_string()}),
-        Address::Hostname(name) => json!({"type": "Hostname", "value": name}),
-    };
-    context.addresses.iter().take(MOST_ADDRESSES).map(shown).collect()
-}
-
 /// A Gateway and what is known of it.
 struct Judged<'a> {
-    gateway: &'a Item<Gateway>,
+    reached: Reached,
     context: &'a Context<'a>,
     verdict: &'a Verdict,
     /// What keeps it from being served at all.
@@ -99,15 +91,18 @@ impl<'a> Judged<'a> {
     fn of(gateway: &'a Item<Gateway>, verdict: &'a Verdict, context: &'a Context<'a>) -> Self {
         let refused = refused(&verdict.findings);
         let whole: Vec<_> = refused.iter().copied().filter(|finding| WHOLE.contains(&finding.reason)).collect();
+        let holders = Holders::new();
+        let view = View::new(context.store, &holders);
+        let reached = Reached::of(gateway, verdict, &view, context);
         let listener = |facts: Facts| {
             let is_own = |finding: &&Finding| facts.fields.iter().any(|field| is_in(finding, field));
             let findings: Vec<_> = refused.iter().copied().filter(is_own).collect();
             let accepted = accepted(&facts, &findings, &whole);
-            let programmed = programmed(&facts, &findings, &accepted, context);
+            let programmed = programmed(&facts, &findings, &accepted, &reached, context);
             Listener { facts, findings, accepted, programmed }
         };
-        let listeners = facts(gateway).into_iter().map(listener).collect();
-        Self { gateway, context, verdict, whole, listeners }
+        let listeners = facts(gateway, &view, context.settings).into_iter().map(listener).collect();
+        Self { reached, context, verdict, whole, listeners }
     }
 
     fn accepted(&self) -> Condition {
@@ -139,17 +134,12 @@ impl<'a> Judged<'a> {
 
     fn programmed(&self, accepted: &Condition) -> Condition {
         let no = |reason, message: String| Condition::no(PROGRAMMED, reason, shortened(message));
-        let unusable = self.unusable();
         if !accepted.holds {
             no(reason::INVALID, format!("The Gateway is not accepted: {}", accepted.message))
-        } else if !unusable.is_empty() {
-            let message = format!(
-                "spec.addresses: {} cannot be had here; name addresses of a pool or of a node, or none",
-                unusable.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
-            );
-            no("AddressNotUsable", message)
-        } else if self.context.addresses.is_empty() {
-            no("AddressNotAssigned", "There is no address for the Gateway yet".to_owned())
+        } else if let Some((reason, message)) = self.reached.problem() {
+            no(reason, message)
+        } else if let Some(pending) = self.reached.pending() {
+            no(PENDING, pending)
         } else if !self.context.programmed {
             no(PENDING, self.context.nodes.not_on_all())
         } else if let Some(unbound) = self.context.nodes.unbound_of(self.sockets()) {
@@ -171,12 +161,6 @@ impl<'a> Judged<'a> {
     fn none_programmed(&self) -> Option<&Condition> {
         let none = self.listeners.iter().all(|listener| !listener.programmed.holds);
         self.listeners.first().filter(|_| none).map(|listener| &listener.programmed)
-    }
-
-    /// Addresses that the Gateway asks for and did not get.
-    fn unusable(&self) -> Vec<IpAddr> {
-        let asked = self.gateway.body.spec.addresses.iter().filter_map(|address| address.value.as_ref()?.parse().ok());
-        asked.filter(|ip| !self.context.addresses.contains(&Address::Ip(*ip))).collect()
     }
 
     /// References of the Gateway itself, then those of its listeners.
@@ -209,7 +193,7 @@ fn accepted(facts: &Facts, findings: &[&Finding], whole: &[&Finding]) -> Conditi
     if !facts.accepted {
         return no(with(&LISTENER).map_or(reason::UNSUPPORTED_VALUE, |finding| finding.reason));
     }
-    if lost(findings) >= facts.sockets.len() {
+    if !facts.sockets.is_empty() && lost(findings) >= facts.sockets.len() {
         return no(reason::PORT_UNAVAILABLE);
     }
     let beside: Vec<_> = findings.iter().copied().filter(|finding| !REFS.contains(&finding.reason)).collect();
@@ -222,7 +206,13 @@ fn lost(findings: &[&Finding]) -> usize {
 }
 
 /// Whether a listener serves its hosts.
-fn programmed(facts: &Facts, findings: &[&Finding], accepted: &Condition, context: &Context<'_>) -> Condition {
+fn programmed(
+    facts: &Facts,
+    findings: &[&Finding],
+    accepted: &Condition,
+    reached: &Reached,
+    context: &Context<'_>,
+) -> Condition {
     let no = |reason, message: &str| Condition::no(PROGRAMMED, reason, message);
     let invalid = || no(reason::INVALID, &said(findings));
     if !accepted.holds {
@@ -230,8 +220,8 @@ fn programmed(facts: &Facts, findings: &[&Finding], accepted: &Condition, contex
         no(reason, &accepted.message)
     } else if lost(findings) > 0 || has_no_certificate(facts, findings) {
         invalid()
-    } else if context.addresses.is_empty() {
-        no(PENDING, "There is no address for the Gateway yet")
+    } else if let Some(pending) = reached.missing() {
+        no(PENDING, &pending)
     } else if !context.programmed {
         no(PENDING, &shortened(context.nodes.not_on_all()))
     } else if let Some(unbound) = context.nodes.unbound_of(&facts.sockets) {

@@ -17,6 +17,7 @@ mod ingress;
 mod merge;
 mod nodes;
 mod pool;
+mod reached;
 mod route;
 mod service;
 

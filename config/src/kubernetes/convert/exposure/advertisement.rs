@@ -59,8 +59,8 @@ fn selectors(spec: &L2AdvertisementSpec) -> impl Iterator<Item = (String, &Label
     )
 }
 
-/// Those for the addresses of a pool that a Service with these labels has.
-pub(super) fn for_service<'a>(
+/// Those for the addresses of a pool that a Service (or a Gateway) with these labels has.
+pub(super) fn for_labels<'a>(
     view: &View<'a>,
     pool: &Item<IpAddressPool>,
     service: &Labels,

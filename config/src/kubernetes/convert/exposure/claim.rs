@@ -2,16 +2,18 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use super::{ALLOCATED_FROM, Keeper, OLD_PREFIX, OWN_CLASS, PREFIX, pool};
+use super::{
+    ALLOCATED_FROM, Keeper, OWN_CLASS, PREFIX,
+    wish::{self, ADDRESSES},
+};
 use crate::{
     allocation::{Claim, Families, Family, Port, Purpose, Sharing, Transport, Wish},
     kubernetes::{
-        convert::{Settings, annotation::field, namespace, object_id},
+        convert::{Settings, annotation::field, object_id},
         object::{
             Item, Meta,
             core::Protocol,
             discovery::AddressType,
-            metallb::IpAddressPool,
             service::{ExternalTrafficPolicy, IpFamilyPolicy, Service, ServiceType},
         },
         view::View,
@@ -19,14 +21,10 @@ use crate::{
     report::Finding,
 };
 
-const ADDRESS_POOL: &str = "address-pool";
-const ADDRESSES: &str = "loadBalancerIPs";
-const SHARING_KEY: &str = "allow-shared-ip";
-
 /// What the Service wants, if it is ours to give; and what is wrong with how it says so.
 pub(super) fn of(item: &Item<Service>, view: &View<'_>, settings: &Settings) -> (Option<Claim>, Vec<Finding>) {
     let Some(purpose) = purpose(&item.body, settings) else { return (None, Vec::new()) };
-    let mut findings: Vec<_> = item.meta.annotations.keys().filter_map(|name| deprecated(name)).collect();
+    let mut findings: Vec<_> = wish::deprecated(&item.meta.annotations, field).collect();
     let recorded = recorded(&item.body);
     let addresses = match asked(item) {
         Ok(addresses) => addresses,
@@ -43,15 +41,15 @@ pub(super) fn of(item: &Item<Service>, view: &View<'_>, settings: &Settings) -> 
     let claim = Claim {
         of: object_id(item),
         created: item.meta.creation_timestamp,
-        wish: Wish { addresses, pool: annotation(&item.meta, ADDRESS_POOL).filter(|name| !name.is_empty()).cloned() },
+        wish: Wish { addresses, pool: annotation(&item.meta, wish::ADDRESS_POOL).filter(|name| !name.is_empty()).cloned() },
         families,
         purpose,
         ports: ports(&item.body),
         sharing: Sharing {
-            key: annotation(&item.meta, SHARING_KEY).filter(|key| !key.is_empty()).cloned(),
+            key: annotation(&item.meta, wish::SHARING_KEY).filter(|key| !key.is_empty()).cloned(),
             backend: backend(&item.body),
         },
-        admitted_to: admitted_to(item, view),
+        admitted_to: wish::admitted_to(&item.meta, view),
         recorded,
         is_recorded: settings.addresses.keeper == Keeper::Cluster,
     };
@@ -73,25 +71,18 @@ fn purpose(service: &Service, settings: &Settings) -> Option<Purpose> {
     }
 }
 
-/// An annotation of MetalLB's, by its name after the prefix.
 fn annotation<'a>(meta: &'a Meta, name: &str) -> Option<&'a Arc<str>> {
-    [PREFIX, OLD_PREFIX].into_iter().find_map(|prefix| meta.annotations.get(format!("{prefix}{name}").as_str()))
+    wish::annotation(&meta.annotations, name)
 }
 
 /// Whether the Service shares its address, or would.
 pub(super) fn says_that_it_shares(meta: &Meta) -> bool {
-    annotation(meta, SHARING_KEY).is_some()
+    annotation(meta, wish::SHARING_KEY).is_some()
 }
 
 /// The pool that whoever gave the Service its addresses noted.
 pub fn owner_annotation(meta: &Meta) -> Option<&Arc<str>> {
     meta.annotations.get(ALLOCATED_FROM)
-}
-
-fn deprecated(name: &str) -> Option<Finding> {
-    let rest = name.strip_prefix(OLD_PREFIX)?;
-    let message = "this prefix is deprecated by MetalLB; it is read all the same";
-    Some(Finding::warning(field(name), "DeprecatedAnnotation", message).remedy(format!("write {PREFIX}{rest}")))
 }
 
 fn recorded(service: &Service) -> Vec<IpAddr> {
@@ -114,17 +105,7 @@ fn asked(item: &Item<Service>) -> Result<Vec<IpAddr>, Finding> {
         (Some(list), None) => (field(&format!("{PREFIX}{ADDRESSES}")), list),
         (None, Some(address)) => ("spec.loadBalancerIP".to_owned(), address),
     };
-    let parsed = list.split(',').map(|text| text.trim().parse::<IpAddr>().map_err(|_| text.trim()));
-    let parsed: Result<Vec<_>, _> = parsed.map(|address| address.map(|address| address.to_canonical())).collect();
-    let refused = |message| Finding::refused(field.as_str(), "LoadBalancerFailed", message);
-    let addresses =
-        parsed.map_err(|text| refused(format!("{text:?} is not an IP address")).remedy("write an address"))?;
-    let families: BTreeSet<_> = addresses.iter().map(|address| Family::of(*address)).collect();
-    if families.len() < addresses.len() {
-        let message = format!("{list} is more than one address of a family");
-        return Err(refused(message).remedy("ask for one IPv4 and one IPv6 address at most"));
-    }
-    Ok(addresses)
+    wish::addresses(&field, list)
 }
 
 /// What its addresses inside the cluster say, else its `ipFamilies`, else what it asks for or has: an API server fills in
@@ -171,13 +152,4 @@ fn backend(service: &Service) -> Arc<str> {
     }
     let labels: Vec<_> = service.spec.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
     labels.join(",").into()
-}
-
-fn admitted_to(item: &Item<Service>, view: &View<'_>) -> BTreeSet<Arc<str>> {
-    let labels = namespace::labels(view, &item.meta.namespace);
-    let admits = |pool: &&Arc<Item<IpAddressPool>>| {
-        let allocation = pool.body.spec.service_allocation.as_ref();
-        allocation.is_some_and(|allocation| pool::admits(allocation, &item.meta, &labels))
-    };
-    view.all::<IpAddressPool>(None).filter(admits).map(|pool| pool.meta.name.clone()).collect()
 }

@@ -1,25 +1,31 @@
-//! How Services are reached from outside: pools of addresses, who wants which, and which nodes announce them where.
+//! How Services and Gateways are reached from outside: pools of addresses, who wants which, and which nodes announce them
+//! where.
 //!
 //! The objects are MetalLB's (v0.16). Each is turned into neutral terms here: an `IPAddressPool` into a
-//! [`Pool`], a Service into a [`Claim`] and, per pool, a [`Reach`]. Who gets what is decided between all of them by
+//! [`Pool`], a Service or a Gateway into a [`Claim`] and, per pool, a [`Reach`]. Who gets what is decided between all of them by
 //! [`crate::allocation`]; [`said`] says what came of it.
 
 mod advertisement;
 mod claim;
+mod gateway;
 mod pool;
 mod reach;
 pub mod said;
+mod wish;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use claim::owner_annotation;
+pub(in crate::kubernetes) use gateway::{Asked, asked};
+pub use wish::is_wish;
 
-use super::{Contribution, Settings};
+use super::{Contribution, Settings, annotation};
 use crate::{
     allocation::{Claim, Pool},
     kubernetes::{
         object::{
             Item,
+            gateway::Gateway,
             metallb::{IpAddressPool, L2Advertisement},
             service::Service,
         },
@@ -64,13 +70,57 @@ pub struct AddressSettings {
     pub ignore_excluded: bool,
 }
 
-/// What a Service wants, and who may announce it.
+/// What a Service or a Gateway wants, and who may announce it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exposed {
     /// What it wants.
     pub claim: Arc<Claim>,
+    /// Where it says so.
+    pub fields: Fields,
     /// By pool, of those that matter for it.
     pub reach: BTreeMap<Arc<str>, Reach>,
+}
+
+/// The fields that a wish for addresses stands in, for findings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// What makes it want any.
+    pub general: Arc<str>,
+    /// Where it names a pool.
+    pub pool: Arc<str>,
+    /// What says of which families.
+    pub families: Arc<str>,
+    /// Where it would take a second address, if it says so.
+    pub second: Option<Arc<str>>,
+    /// Where what it was given stands.
+    pub given: Arc<str>,
+    /// Whether it can do without, if there are no pools at all.
+    pub is_optional: bool,
+}
+
+impl Fields {
+    fn of_service() -> Self {
+        Self {
+            general: "spec.type".into(),
+            pool: annotation::field(&format!("{PREFIX}{}", wish::ADDRESS_POOL)).into(),
+            families: "spec.ipFamilies".into(),
+            second: Some("spec.ipFamilyPolicy".into()),
+            given: "status.loadBalancer".into(),
+            is_optional: true,
+        }
+    }
+
+    fn of_gateway(pool: String, general: String) -> Self {
+        let general: Arc<str> = general.into();
+        Self {
+            pool: pool.into(),
+            families: general.clone(),
+            general,
+            second: None,
+            given: "status.addresses".into(),
+            is_optional: false,
+        }
+    }
 }
 
 /// Who may announce an address of a pool.
@@ -103,8 +153,34 @@ pub(super) fn service(item: &Item<Service>, view: &View<'_>, settings: &Settings
     let (claim, findings) = claim::of(item, view, settings);
     contribution.findings.extend(findings);
     if let Some(claim) = claim {
-        let reach = reach::of(item, &claim, view, settings);
-        contribution.exposed = Some(Arc::new(Exposed { claim: Arc::new(claim), reach }));
+        let reach = reach::of_service(item, &claim, view, settings);
+        contribution.exposed = Some(Arc::new(Exposed { claim: Arc::new(claim), fields: Fields::of_service(), reach }));
+    }
+}
+
+/// Adds to `contribution` what a Gateway wants outside; it must be ours.
+pub(super) fn gateway(item: &Item<Gateway>, view: &View<'_>, settings: &Settings, contribution: &mut Contribution) {
+    let own = match asked(item, view, settings) {
+        Asked::Nothing => return,
+        Asked::Unreadable(finding) => return contribution.findings.push(finding),
+        Asked::Own(own) => own,
+    };
+    contribution.findings.extend(own.problem.clone());
+    contribution.findings.extend(wish::deprecated(&item.meta.annotations, annotation::field));
+    let infrastructure = item.body.spec.infrastructure.as_ref();
+    let deprecated = infrastructure.map(|it| wish::deprecated(&it.annotations, gateway::of_infrastructure));
+    contribution.findings.extend(deprecated.into_iter().flatten());
+    if settings.addresses.keeper == Keeper::Other {
+        let remedy = "let Postern give addresses (takeover.metallb: own), or remove the wish";
+        return contribution.findings.push(own.failed("MetalLB is observed, so Postern gives none", remedy));
+    }
+    match own.claim(item, view, settings) {
+        Ok(claim) => {
+            let reach = reach::of_served(&item.meta, &claim, view, settings);
+            let exposed = Exposed { claim: Arc::new(claim), fields: own.fields().clone(), reach };
+            contribution.exposed = Some(Arc::new(exposed));
+        }
+        Err(finding) => contribution.findings.push(finding),
     }
 }
 

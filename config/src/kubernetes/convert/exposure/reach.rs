@@ -1,4 +1,4 @@
-//! Which nodes may announce the addresses of a Service, and on which interfaces.
+//! Which nodes may announce the addresses of a Service or a Gateway, and on which interfaces.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use crate::{
     kubernetes::{
         convert::{Settings, selector::Labels},
         object::{
-            Item,
+            Item, Meta,
             discovery::Conditions,
             metallb::{IpAddressPool, L2Advertisement},
             node::Node,
@@ -23,31 +23,42 @@ use crate::{
 };
 
 /// Per pool: of those that have an address on record for it; where nobody keeps a record, of all.
-pub(super) fn of(
-    item: &Item<Service>,
-    claim: &Claim,
-    view: &View<'_>,
-    settings: &Settings,
-) -> BTreeMap<Arc<str>, Reach> {
+type Reaches = BTreeMap<Arc<str>, Reach>;
+
+/// Whose addresses are to be announced.
+struct Subject<'a> {
+    labels: &'a Labels,
+    /// Whether it may share its address with others.
+    shares: bool,
+    behind: Behind,
+}
+
+/// Of a Service.
+pub(super) fn of_service(item: &Item<Service>, claim: &Claim, view: &View<'_>, settings: &Settings) -> Reaches {
+    let (shares, behind) = (claim::says_that_it_shares(&item.meta), Behind::of(item, claim, view));
+    of(&Subject { labels: &item.meta.labels, shares, behind }, claim, view, settings)
+}
+
+/// Of what every node serves, with this metadata.
+pub(super) fn of_served(meta: &Meta, claim: &Claim, view: &View<'_>, settings: &Settings) -> Reaches {
+    let shares = claim.sharing.key.is_some();
+    of(&Subject { labels: &meta.labels, shares, behind: Behind::Everywhere }, claim, view, settings)
+}
+
+fn of(subject: &Subject<'_>, claim: &Claim, view: &View<'_>, settings: &Settings) -> Reaches {
     let matters = |pool: &Item<IpAddressPool>| {
         let (read, _) = pool::read(pool);
         settings.addresses.keeper == Keeper::Nobody || claim.recorded.iter().any(|address| read.contains(*address))
     };
     let pools = view.all::<IpAddressPool>(None).filter(|pool| matters(pool));
-    let behind = Behind::of(item, claim, view);
-    pools.map(|pool| (pool.meta.name.clone(), of_pool(item, pool, &behind, view, settings))).collect()
+    pools.map(|pool| (pool.meta.name.clone(), of_pool(subject, pool, view, settings))).collect()
 }
 
-fn of_pool(
-    item: &Item<Service>,
-    pool: &Item<IpAddressPool>,
-    behind: &Behind,
-    view: &View<'_>,
-    settings: &Settings,
-) -> Reach {
-    let ads = advertisement::for_service(view, pool, &item.meta.labels);
+fn of_pool(subject: &Subject<'_>, pool: &Item<IpAddressPool>, view: &View<'_>, settings: &Settings) -> Reach {
+    let behind = &subject.behind;
+    let ads = advertisement::for_labels(view, pool, subject.labels);
     let with_selectors = ads.iter().find(|ad| !ad.body.spec.service_selectors.is_empty());
-    if let (Some(ad), true) = (with_selectors, claim::says_that_it_shares(&item.meta)) {
+    if let (Some(ad), true) = (with_selectors, subject.shares) {
         return nobody(Nobody::SharedWithSelectors(ad.meta.name.clone()));
     }
     if ads.is_empty() {

@@ -1,16 +1,16 @@
 //! What came of a claim, in words of the objects that made it.
 
-use super::{Exposed, Nobody, PREFIX, Reach};
+use super::{Exposed, Fields, Nobody, Reach};
 use crate::{
     allocation::{Assignment, Outcome, Refusal},
     report::Finding,
 };
 
-/// What is to be said of a Service that has `outcome`.
+/// What is to be said of a Service or a Gateway that has `outcome`.
 pub fn findings(exposed: &Exposed, outcome: &Outcome) -> Vec<Finding> {
     match &outcome.result {
         // Nobody gives addresses here: whatever it has is somebody else's.
-        Err(Refusal::NoPools) => vec![Finding::note(
+        Err(Refusal::NoPools) if exposed.fields.is_optional => vec![Finding::note(
             "spec.type",
             "NoPools",
             "no IPAddressPool says which addresses there are, so Postern gives it none",
@@ -25,14 +25,13 @@ fn failed(exposed: &Exposed, refusal: &Refusal) -> Finding {
         .remedy(remedy(refusal))
 }
 
-fn field(exposed: &Exposed, refusal: &Refusal) -> String {
-    let wish = &exposed.claim.wish;
-    let annotation = |name: &str| format!("metadata.annotations[{PREFIX}{name}]");
+fn field<'a>(exposed: &'a Exposed, refusal: &Refusal) -> &'a str {
+    let Fields { general, pool, families, .. } = &exposed.fields;
     match refusal {
-        Refusal::UnknownPool(_) | Refusal::OtherPool { .. } => annotation("address-pool"),
-        Refusal::NotAdmitted(_) if wish.addresses.is_empty() => annotation("address-pool"),
-        Refusal::OtherFamilies(..) => "spec.ipFamilies".to_owned(),
-        _ => "spec.type".to_owned(),
+        Refusal::UnknownPool(_) | Refusal::OtherPool { .. } => pool,
+        Refusal::NotAdmitted(_) if exposed.claim.wish.addresses.is_empty() => pool,
+        Refusal::OtherFamilies(..) => families,
+        _ => general,
     }
 }
 
@@ -46,13 +45,13 @@ fn remedy(refusal: &Refusal) -> &'static str {
         Refusal::Outside(_) => "ask for addresses of one IPAddressPool, or add them to one",
         Refusal::NotAdmitted(_) => "admit it by serviceAllocation of the IPAddressPool, or use another",
         Refusal::OtherPool { .. } => "ask for addresses of that pool, or name none",
-        Refusal::OtherFamilies(..) => "ask for addresses of the families that the Service has",
+        Refusal::OtherFamilies(..) => "ask for addresses of the families that it has",
         Refusal::OthersAsked(_) => "",
         Refusal::Taken { .. } => {
             "ask for another address, or give both the same annotation metallb.io/allow-shared-ip and ports of their own"
         }
         Refusal::Exhausted(_) => {
-            "add addresses to a pool, delete a Service that has one, or share one by the annotation metallb.io/allow-shared-ip"
+            "add addresses to a pool, free one, or share one: give both the same annotation metallb.io/allow-shared-ip and ports of their own"
         }
         Refusal::Unpinned(_) => {
             "pin it: write the annotation metallb.io/loadBalancerIPs, or name a pool with a single address"
@@ -64,22 +63,22 @@ fn held(exposed: &Exposed, assignment: &Assignment, lost: Option<&Refusal>) -> V
     let mut findings = Vec::new();
     if let Some(lost) = lost {
         let message = format!("what it had it cannot keep: {lost}");
-        findings.push(Finding::note("status.loadBalancer", "ClearAssignment", message));
+        findings.push(Finding::note(&*exposed.fields.given, "ClearAssignment", message));
     }
-    if let Some(refusal) = &assignment.second_refused {
+    if let (Some(refusal), Some(field)) = (&assignment.second_refused, &exposed.fields.second) {
         let message = format!("it has one address and would take a second: {refusal}");
-        findings.push(Finding::note("spec.ipFamilyPolicy", "AdditionalAssignFailed", message));
+        findings.push(Finding::note(&**field, "AdditionalAssignFailed", message));
     }
     let why = exposed.reach.get(&assignment.pool).and_then(|Reach { nobody, .. }| nobody.as_ref());
-    findings.extend(why.map(unannounced));
+    findings.extend(why.map(|why| unannounced(&exposed.fields, why)));
     findings
 }
 
-fn unannounced(why: &Nobody) -> Finding {
-    let reason = "NotAnnounced";
+fn unannounced(fields: &Fields, why: &Nobody) -> Finding {
+    let (reason, general) = ("NotAnnounced", &*fields.general);
     match why {
         Nobody::NoAdvertisement(pool, namespace) => {
-            Finding::refused("spec.type", reason, format!("no L2Advertisement is for pool {pool}, so nobody announces its addresses"))
+            Finding::refused(general, reason, format!("no L2Advertisement is for pool {pool}, so nobody announces its addresses"))
                 .remedy(format!(
                     "create an L2Advertisement in namespace {namespace} with spec.ipAddressPools: [{pool}] (BGP is not carried)"
                 ))
@@ -101,7 +100,7 @@ fn unannounced(why: &Nobody) -> Finding {
         )
         .remedy("let an L2Advertisement select the nodes of the endpoints, or use externalTrafficPolicy: Cluster"),
         Nobody::NoNode { local: false } => {
-            Finding::refused("spec.type", reason, "no node may announce its addresses").remedy(
+            Finding::refused(general, reason, "no node may announce its addresses").remedy(
                 "let an L2Advertisement select nodes that have a network and not the label node.kubernetes.io/exclude-from-external-load-balancers",
             )
         }

@@ -219,7 +219,7 @@ impl<'v> Request<'_, 'v> {
         }
         self.check_siblings()?;
         let Some(gateway) = self.gateway()? else { return Ok(false) };
-        let listeners = Listeners::of(gateway);
+        let listeners = Listeners::of(gateway, self.view, self.settings);
         let allowed = self.listeners(&listeners)?;
         let before = attached.reached.len();
         for listener in allowed {

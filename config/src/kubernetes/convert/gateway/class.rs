@@ -33,6 +33,11 @@ pub(super) fn ownership(view: &View<'_>, settings: &Settings, name: &str) -> Own
     view.get::<GatewayClass>("", name).map_or(Ownership::Missing, |class| of(class, settings))
 }
 
+/// Whether the class `name` is one that is taken over.
+pub(in crate::kubernetes::convert) fn is_taken_over(view: &View<'_>, settings: &Settings, name: &str) -> bool {
+    ownership(view, settings, name) == Ownership::TakenOver
+}
+
 fn of(class: &Item<GatewayClass>, settings: &Settings) -> Ownership {
     let controller = &class.body.spec.controller_name;
     match (settings.gateway_controllers.contains(controller), **controller == *OWN_CONTROLLER) {

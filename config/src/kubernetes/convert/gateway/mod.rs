@@ -20,6 +20,7 @@ mod timeout;
 mod tls;
 
 pub(in crate::kubernetes) use ancestor::gateway_of;
+pub(super) use class::is_taken_over;
 pub(in crate::kubernetes) use listener::{Facts, facts};
 
 use super::{Contribution, Settings};

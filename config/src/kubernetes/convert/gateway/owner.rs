@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     kubernetes::{
-        convert::{Contribution, Settings, SniClaim, SniRank, SocketClaim, object_id, slot},
+        convert::{Contribution, Settings, SniClaim, SniRank, SocketClaim, exposure, object_id, slot},
         object::{Item, gateway::Gateway},
         view::View,
     },
@@ -32,7 +32,7 @@ pub(super) fn convert(gateway: &Item<Gateway>, view: &View<'_>, settings: &Setti
         return contribution;
     }
     contribution.findings.extend(taken_over_parameters(gateway));
-    let listeners = Listeners::of(gateway);
+    let listeners = Listeners::of(gateway, view, settings);
     contribution.findings.extend_from_slice(&listeners.findings);
     contribution.findings.extend(client_certificate_problem(gateway, view));
     for listener in &listeners.all {
@@ -40,6 +40,9 @@ pub(super) fn convert(gateway: &Item<Gateway>, view: &View<'_>, settings: &Setti
     }
     let claimed: Vec<_> = contribution.sockets.iter().map(|claim| claim.socket).collect();
     contribution.sni.retain(|claim| claimed.contains(&claim.socket));
+    if listeners.all.iter().any(|listener| listener.accepted) {
+        exposure::gateway(gateway, view, settings, &mut contribution);
+    }
     contribution
 }
 

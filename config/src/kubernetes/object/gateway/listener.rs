@@ -1,6 +1,6 @@
 //! `Gateway`.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::Deserialize;
 
@@ -10,8 +10,44 @@ use super::{DefaultScope, ObjectRef, Port, Unused};
 /// Listeners of a class.
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct Gateway {
-    /// Everything.
+    /// Everything else.
     pub spec: GatewaySpec,
+    /// The addresses that it was given, where they are its own.
+    #[serde(default, deserialize_with = "or_default")]
+    pub status: GatewayStatus,
+}
+
+/// `status`, of a Gateway whose addresses are on record there; nothing of any other's.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct GatewayStatus {
+    /// Where it is reached.
+    #[serde(deserialize_with = "or_default")]
+    pub addresses: Vec<GatewayStatusAddress>,
+    conditions: Unused,
+}
+
+/// `status.addresses[]`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct GatewayStatusAddress {
+    /// Always `IPAddress` where it is on record.
+    #[serde(rename = "type")]
+    pub kind: Option<Arc<str>>,
+    /// The address.
+    pub value: Option<Arc<str>>,
+}
+
+impl Gateway {
+    /// The condition that says that the addresses of the status are the Gateway's own, and not those that everything
+    /// is reached at.
+    pub const ALLOCATED: &str = "postern.dev/AddressAllocated";
+
+    /// The addresses on record.
+    pub fn recorded(&self) -> impl Iterator<Item = IpAddr> {
+        let values = self.status.addresses.iter().filter_map(|address| address.value.as_ref()?.parse::<IpAddr>().ok());
+        values.map(|address| address.to_canonical())
+    }
 }
 
 /// `spec`.
@@ -26,7 +62,7 @@ pub struct GatewaySpec {
     /// Where they listen; the default addresses when empty.
     #[serde(default, deserialize_with = "or_default")]
     pub addresses: Vec<GatewayAddress>,
-    /// Not carried.
+    /// What it asks of what is made for it; of that, its addresses.
     pub infrastructure: Option<Infrastructure>,
     /// Not carried.
     pub allowed_listeners: Option<AllowedListeners>,
@@ -54,8 +90,9 @@ pub struct GatewayAddress {
 pub struct Infrastructure {
     /// Not carried.
     pub labels: Option<Unused>,
-    /// Not carried.
-    pub annotations: Option<Unused>,
+    /// Those of MetalLB's that ask for addresses.
+    #[serde(default, deserialize_with = "or_default")]
+    pub annotations: BTreeMap<Arc<str>, Arc<str>>,
     /// Not carried.
     pub parameters_ref: Option<Unused>,
 }

@@ -4,7 +4,7 @@ use sha1::{Digest as _, Sha1};
 
 use crate::{
     kubernetes::{
-        object::{Object, Uid},
+        object::{Object, Resource as _, Uid, gateway::Gateway},
         status,
         store::Key,
     },
@@ -24,7 +24,8 @@ pub struct Acknowledgement {
 /// A state of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Version {
-    /// Which life of the object: the first 8 bytes of the SHA-1 of its uid.
+    /// Which life of the object: the first 8 bytes of the SHA-1 of its uid; of a Gateway with addresses of its own, by
+    /// exclusive or, those of their texts joined by commas too, since the record counts no generations.
     pub uid: u64,
     /// `metadata.generation`.
     pub generation: i64,
@@ -35,7 +36,7 @@ impl Version {
     pub(super) fn of(object: &Object) -> Self {
         let meta = object.meta();
         let Uid(uid) = meta.uid;
-        Self { uid, generation: meta.generation }
+        Self { uid: uid ^ record(object), generation: meta.generation }
     }
 
     /// Whether somebody who has `self` in force has at least `wanted`.
@@ -64,6 +65,16 @@ impl InForce {
         let gated = self.touched.iter().filter(|key| status::waits_for_nodes(key.kind));
         gated.map(|key| Acknowledgement { object: mark(key), version: self.store.get(key).map(Version::of) })
     }
+}
+
+/// What stands for the record that nodes serve a Gateway by; 0 where there is none.
+fn record(object: &Object) -> u64 {
+    let addresses: Vec<_> = Gateway::of(object).into_iter().flat_map(|item| item.body.recorded()).collect();
+    if addresses.is_empty() {
+        return 0;
+    }
+    let text = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    Sha1::digest(text.as_bytes()).iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// The hash of `key` that nodes tell each other.

@@ -4,17 +4,51 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
     kubernetes::{
-        convert::gateway::reason,
-        object::gateway::{Gateway, GatewayAddress},
+        convert::{
+            Settings,
+            exposure::{self, Asked},
+            gateway::reason,
+        },
+        object::{
+            Item,
+            gateway::{Gateway, GatewayAddress},
+        },
+        view::View,
     },
     report::Finding,
 };
 
-/// The local addresses; none when one of them cannot be had, since the Gateway is refused as a whole then.
-pub(super) fn all(gateway: &Gateway, findings: &mut Vec<Finding>) -> Vec<Option<IpAddr>> {
-    if gateway.spec.addresses.is_empty() {
-        return vec![None];
-    }
+/// The local addresses.
+#[derive(Debug)]
+pub(super) struct Local {
+    /// Each that it is served at now; `None` is every one. Those of its own only once they are on record, and then
+    /// nowhere else.
+    pub(super) addresses: Vec<Option<IpAddr>>,
+    /// Whether one that is written cannot be had: the Gateway is refused as a whole then.
+    pub(super) refused: bool,
+}
+
+/// Where a Gateway is served.
+pub(super) fn local(
+    gateway: &Item<Gateway>,
+    view: &View<'_>,
+    settings: &Settings,
+    findings: &mut Vec<Finding>,
+) -> Local {
+    let Some(written) = written(&gateway.body, findings) else {
+        return Local { addresses: Vec::new(), refused: true };
+    };
+    let addresses = match exposure::asked(gateway, view, settings) {
+        Asked::Nothing if written.is_empty() => vec![None],
+        Asked::Nothing => written.into_iter().collect(),
+        Asked::Own(own) => own.served_at(gateway, view, settings).into_iter().map(Some).collect(),
+        Asked::Unreadable(_) => Vec::new(),
+    };
+    Local { addresses, refused: false }
+}
+
+/// `spec.addresses`; `None` where one of them cannot be had.
+fn written(gateway: &Gateway, findings: &mut Vec<Finding>) -> Option<BTreeSet<Option<IpAddr>>> {
     let mut read = BTreeSet::new();
     let mut refused = false;
     for (index, address) in gateway.spec.addresses.iter().enumerate() {
@@ -24,12 +58,12 @@ pub(super) fn all(gateway: &Gateway, findings: &mut Vec<Finding>) -> Vec<Option<
                 refused = true;
                 findings.push(
                     Finding::refused(format!("spec.addresses[{index}]{part}"), reason::UNSUPPORTED_ADDRESS, problem)
-                        .remedy("use type IPAddress with an address of this host, or no address"),
+                        .remedy("use type IPAddress with an address of this host or of a pool, or no address"),
                 );
             }
         }
     }
-    if refused { Vec::new() } else { read.into_iter().collect() }
+    (!refused).then_some(read)
 }
 
 fn one(address: &GatewayAddress) -> Result<Option<IpAddr>, (&'static str, String)> {

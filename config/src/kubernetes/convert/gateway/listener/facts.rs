@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use super::{Listener, Listeners, Protocol, not_carried};
 use crate::{
-    kubernetes::object::{Item, Kind, gateway::Gateway},
+    kubernetes::{
+        convert::Settings,
+        object::{Item, Kind, gateway::Gateway},
+        view::View,
+    },
     snapshot::SocketKey,
 };
 
@@ -28,8 +32,8 @@ pub(in crate::kubernetes) struct Facts {
 }
 
 /// The listeners of `gateway`, in order.
-pub(in crate::kubernetes) fn facts(gateway: &Item<Gateway>) -> Vec<Facts> {
-    let listeners = Listeners::of(gateway);
+pub(in crate::kubernetes) fn facts(gateway: &Item<Gateway>, view: &View<'_>, settings: &Settings) -> Vec<Facts> {
+    let listeners = Listeners::of(gateway, view, settings);
     listeners.all.iter().map(|listener| of(&listeners, listener)).collect()
 }
 

@@ -1,5 +1,5 @@
 //! What a Gateway's listeners come to by themselves: sockets, protocol, hosts, allowed kinds, conflicts. A pure
-//! function of the Gateway alone, cheap enough to be asked again for each route.
+//! function of the Gateway, and where it asks for addresses of the pools, cheap enough to be asked again for each route.
 
 mod address;
 mod conflict;
@@ -13,9 +13,13 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::reason;
 use crate::{
-    kubernetes::object::{
-        Item, Kind,
-        gateway::{self, Gateway},
+    kubernetes::{
+        convert::Settings,
+        object::{
+            Item, Kind,
+            gateway::{self, Gateway},
+        },
+        view::View,
     },
     model::host::HostPattern,
     report::Finding,
@@ -27,7 +31,7 @@ use crate::{
 pub(super) struct Listeners<'a> {
     /// Whose they are.
     pub(super) gateway: &'a Item<Gateway>,
-    /// Local ends, one per address (the port is each listener's).
+    /// Local ends, one per address (the port is each listener's); none while those that are asked for are not on record.
     pub(super) addresses: Vec<Option<IpAddr>>,
     /// In the order of the object.
     pub(super) all: Vec<Listener<'a>>,
@@ -98,9 +102,9 @@ impl Listener<'_> {
 
 impl<'a> Listeners<'a> {
     /// The listeners of `gateway`.
-    pub(super) fn of(gateway: &'a Item<Gateway>) -> Self {
+    pub(super) fn of(gateway: &'a Item<Gateway>, view: &View<'_>, settings: &Settings) -> Self {
         let mut findings = Vec::new();
-        let addresses = address::all(&gateway.body, &mut findings);
+        let local = address::local(gateway, view, settings, &mut findings);
         let mut all: Vec<_> = gateway
             .body
             .spec
@@ -114,11 +118,11 @@ impl<'a> Listeners<'a> {
         not_carried::refuse_client_validation(&gateway.body, &mut all, &mut findings);
         conflict::isolate(&mut all);
         not_carried::of_gateway(&gateway.body, &mut findings);
-        if addresses.is_empty() || gateway.body.spec.listeners.len() > 64 {
+        if local.refused || gateway.body.spec.listeners.len() > 64 {
             all.iter_mut().for_each(|listener| listener.accepted = false);
         }
         check_count(&all, gateway.body.spec.listeners.len(), &mut findings);
-        Self { gateway, addresses, all, findings }
+        Self { gateway, addresses: local.addresses, all, findings }
     }
 }
 

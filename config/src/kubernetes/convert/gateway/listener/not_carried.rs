@@ -3,7 +3,7 @@
 use super::{Listener, Protocol};
 use crate::{
     kubernetes::{
-        convert::gateway::reason,
+        convert::{exposure::is_wish, gateway::reason},
         object::gateway::{DefaultScope, FromNamespaces, Gateway},
     },
     report::Finding,
@@ -19,8 +19,9 @@ pub(super) fn of_gateway(gateway: &Gateway, findings: &mut Vec<Finding>) {
         if infrastructure.labels.is_some() {
             refuse("spec.infrastructure.labels", "nothing is made for a Gateway that could carry labels");
         }
-        if infrastructure.annotations.is_some() {
-            refuse("spec.infrastructure.annotations", "nothing is made for a Gateway that could carry annotations");
+        for name in infrastructure.annotations.keys().filter(|name| !is_wish(name)) {
+            let field = format!("spec.infrastructure.annotations[{name}]");
+            refuse(&field, "nothing is made for a Gateway that could carry annotations");
         }
     }
     let from = spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref()).and_then(|ns| ns.from);
