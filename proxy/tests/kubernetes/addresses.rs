@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{node::Node, support::control_plane::ControlPlane};
+use super::{
+    node::{ADDRESS, Node},
+    support::control_plane::{Channel, ControlPlane},
+};
 
 /// MetalLB's annotations.
 const FROM: &str = "metallb.io/ip-allocated-from-pool";
@@ -180,4 +183,108 @@ spec: {ingressClassName: postern, rules: [{host: a.example.com, http: {paths: [{
     assert_eq!(address(&cluster, "a"), None);
     let pool = cluster.get("ipaddresspools.metallb.io", "metallb-system", "home");
     assert!(pool["status"].get("assignedIPv4").is_none(), "{pool}");
+}
+
+fn gateway(name: &str, annotations: &str, spec: &str) -> String {
+    format!(
+        "
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: {name}, namespace: shop, annotations: {{{annotations}}}}}
+spec: {{gatewayClassName: postern, listeners: [{{name: http, port: 80, protocol: HTTP}}]{spec}}}
+"
+    )
+}
+
+/// What a Gateway shows: its address, and status and reason of `Programmed`.
+fn reached(cluster: &ControlPlane, name: &str) -> [Option<String>; 3] {
+    let status = cluster.get("gateway", "shop", name)["status"].clone();
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    let programmed = conditions.iter().find(|condition| condition["type"] == "Programmed").cloned().unwrap_or_default();
+    [&status["addresses"][0]["value"], &programmed["status"], &programmed["reason"]]
+        .map(|value| value.as_str().map(str::to_owned))
+}
+
+fn until_reached(node: &Node, cluster: &ControlPlane, name: &str, wanted: [Option<&str>; 3]) {
+    let what = format!("{wanted:?} of {name}");
+    node.until(&what, |_| (reached(cluster, name).each_ref().map(Option::as_deref) == wanted).then_some(()));
+}
+
+fn listens_at(node: &Node, address: &str) -> bool {
+    let listeners = node.json("/api/v1/listeners");
+    listeners.as_array().expect("a list").iter().any(|listener| listener.to_string().contains(address))
+}
+
+#[test]
+#[ignore = "needs an API server: cargo xtask test kubernetes"]
+fn a_gateway_gets_an_address_of_its_own_and_keeps_it_over_a_restart() {
+    let (by_pool, good) = ("metallb.io/address-pool: gates", [Some("True"), Some("Programmed")]);
+    let infrastructure = ", infrastructure: {annotations: {metallb.io/address-pool: gates}}";
+    let Some(cluster) = ControlPlane::start() else { return };
+    cluster.install_crds(Channel::Standard);
+    let objects = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: metallb-system}
+---
+apiVersion: v1
+kind: Node
+metadata: {name: one}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: all, namespace: metallb-system}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: postern}
+spec: {controllerName: postern.dev/gateway}
+";
+    cluster.apply(&format!("{objects}{}{}", pool("gates", "192.0.2.20-192.0.2.21"), gateway("a", by_pool, "")));
+    let cache = tempfile::tempdir().expect("a directory");
+    let node = start(&cluster, &cache);
+    until_reached(&node, &cluster, "a", [Some("192.0.2.20"), good[0], good[1]]);
+    assert!(listens_at(&node, "192.0.2.20"), "{}", node.json("/api/v1/listeners"));
+    until_event(&node, &cluster, "a", "IPAllocated");
+    cluster.apply(&gateway("b", "", infrastructure));
+    until_reached(&node, &cluster, "b", [Some("192.0.2.21"), good[0], good[1]]);
+    cluster.apply(&gateway("shared", "", ""));
+    until_reached(&node, &cluster, "shared", [Some(ADDRESS), good[0], good[1]]);
+
+    let objects = ["a", "b", "shared"];
+    let versions = || objects.map(|name| cluster.get("gateway", "shop", name)["metadata"]["resourceVersion"].clone());
+    let before = versions();
+    drop(node);
+    // A Service that Postern does not serve shares with nobody; a Gateway could.
+    cluster.apply(&service("late", by_pool, 25));
+    let node = start(&cluster, &cache);
+    until_event(&node, &cluster, "late", "AllocationFailed");
+    let nowhere = "metallb.io/loadBalancerIPs: 203.0.113.9";
+    cluster.apply(&gateway("nowhere", nowhere, ""));
+    until_reached(&node, &cluster, "nowhere", [None, Some("False"), Some("AddressNotUsable")]);
+    assert_eq!(versions(), before, "nothing changed, so there was nothing to write");
+    assert!(listens_at(&node, "192.0.2.20") && listens_at(&node, "192.0.2.21"), "{}", node.json("/api/v1/listeners"));
+
+    // All addresses are in use by somebody who is not Postern.
+    for name in objects {
+        cluster.delete("gateway", "shop", name);
+    }
+    until_address(&node, &cluster, "late", "192.0.2.20");
+    cluster.apply(&service("later", by_pool, 25));
+    until_address(&node, &cluster, "later", "192.0.2.21");
+    cluster.apply(&gateway("exhausted", by_pool, ""));
+    until_reached(&node, &cluster, "exhausted", [None, Some("False"), Some("AddressNotAssigned")]);
+    let conditions = cluster.get("gateway", "shop", "exhausted")["status"]["conditions"].to_string();
+    for part in ["pool gates: 2 of 2 IPv4 addresses are in use", "metallb.io/allow-shared-ip"] {
+        assert!(conditions.contains(part), "{part}: {conditions}");
+    }
+    assert!(!listens_at(&node, "192.0.2.20"), "{}", node.json("/api/v1/listeners"));
+
+    cluster.delete("service", "shop", "late");
+    until_reached(&node, &cluster, "exhausted", [Some("192.0.2.20"), good[0], good[1]]);
 }
