@@ -59,7 +59,7 @@ pub(super) fn desired(gateway: &Item<Gateway>, verdict: &Verdict, context: &Cont
     let accepted = judged.accepted();
     let addresses = judged.reached.shown(accepted.holds);
     let mut desired = Desired::of::<Gateway>(&gateway.meta, context);
-    desired.fields = vec![("addresses", addresses.into())];
+    desired.fields = vec![("addresses", addresses)];
     desired.conditions = vec![judged.programmed(&accepted), judged.resolved_refs()];
     desired.conditions.insert(0, accepted);
     desired.conditions.extend(judged.reached.allocated());
