@@ -372,7 +372,11 @@ fn a_gateway_is_programmed_at_an_address_of_its_own_once_that_is_on_record() {
         assert_eq!(lines[0], format!("Accepted {waits} postern.dev/AddressAllocated(Allocated)"));
         assert_eq!(lines[1], format!("http {HTTP} 0: Accepted {waits}"));
         let addresses = serde_json::json!([{"type": "IPAddress", "value": "198.51.100.7"}]);
-        assert_eq!(given.status(Kind::Gateway, "infra/gw")["addresses"], addresses, "and not those of the installation");
+        assert_eq!(
+            given.status(Kind::Gateway, "infra/gw")["addresses"],
+            addresses,
+            "and not those of the installation"
+        );
 
         let recorded = of_pool(wish, RECORD);
         let lines = recorded.lines(Kind::Gateway, "infra/gw");
@@ -394,7 +398,12 @@ status: {loadBalancer: {ingress: [{ip: 198.51.100.7}]}}
     let unreadable = ", infrastructure: {annotations: {metallb.io/loadBalancerIPs: nowhere}}";
     for (wish, more, reason, parts) in [
         (BY_POOL, taken, "AddressNotAssigned", ["pool home: 1 of 1 IPv4", "metallb.io/allow-shared-ip"]),
-        (", addresses: [{value: 198.51.100.7}]", taken, "AddressNotUsable", ["Service infra/other has 198.51.100.7", "ask for another"]),
+        (
+            ", addresses: [{value: 198.51.100.7}]",
+            taken,
+            "AddressNotUsable",
+            ["Service infra/other has 198.51.100.7", "ask for another"],
+        ),
         (", addresses: [{value: 203.0.113.1}]", "", "AddressNotUsable", ["203.0.113.1 cannot be had here", "pool"]),
         (unreadable, "", "AddressNotUsable", ["\"nowhere\" is not an IP address", "write an address"]),
     ] {

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{Address, Context, condition::{Condition, said}};
+use super::{
+    Address, Context,
+    condition::{Condition, said},
+};
 use crate::{
     allocation::Refusal,
     kubernetes::{
@@ -55,9 +58,7 @@ impl Reached {
             Asked::Nothing => {
                 return Self { addresses: context.addresses.to_vec(), unusable, own: None };
             }
-            Asked::Unreadable(finding) => {
-                Own { given: Err((NOT_USABLE, said(&[&finding]))), is_on_record: false }
-            }
+            Asked::Unreadable(finding) => Own { given: Err((NOT_USABLE, said(&[&finding]))), is_on_record: false },
             Asked::Own(own) => {
                 let recorded = own.recorded(&gateway.body);
                 let reason = if own.is_by_value() { NOT_USABLE } else { NOT_ASSIGNED };

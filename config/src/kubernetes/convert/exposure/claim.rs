@@ -41,7 +41,10 @@ pub(super) fn of(item: &Item<Service>, view: &View<'_>, settings: &Settings) -> 
     let claim = Claim {
         of: object_id(item),
         created: item.meta.creation_timestamp,
-        wish: Wish { addresses, pool: annotation(&item.meta, wish::ADDRESS_POOL).filter(|name| !name.is_empty()).cloned() },
+        wish: Wish {
+            addresses,
+            pool: annotation(&item.meta, wish::ADDRESS_POOL).filter(|name| !name.is_empty()).cloned(),
+        },
         families,
         purpose,
         ports: ports(&item.body),

@@ -178,7 +178,9 @@ impl Own {
     ) -> Result<Claim, Finding> {
         let is_recorded = settings.addresses.keeper == Keeper::Cluster;
         if !is_recorded && !self.is_by_value() && self.wish.pool.is_none() {
-            return Err(self.failed("nobody keeps a record of who has which address", "name the address in spec.addresses"));
+            return Err(
+                self.failed("nobody keeps a record of who has which address", "name the address in spec.addresses")
+            );
         }
         let port = |listener: &crate::kubernetes::object::gateway::Listener| Port {
             transport: Transport::Tcp,

@@ -62,8 +62,7 @@ pub(super) fn check_families(field: &str, addresses: &[IpAddr]) -> Result<(), Fi
     }
     let list = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let message = format!("{list} is more than one address of a family");
-    Err(Finding::refused(field, "LoadBalancerFailed", message)
-        .remedy("ask for one IPv4 and one IPv6 address at most"))
+    Err(Finding::refused(field, "LoadBalancerFailed", message).remedy("ask for one IPv4 and one IPv6 address at most"))
 }
 
 /// The names of the pools with restrictions that let the object in.
