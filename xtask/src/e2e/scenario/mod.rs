@@ -7,6 +7,7 @@ mod outage;
 mod restart;
 mod rollout;
 mod takeover;
+mod vip;
 
 use super::{cluster::Cluster, install::Installed};
 
@@ -34,6 +35,7 @@ pub(crate) static ALL: &[Scenario] = &[
     Scenario { name: "rollout", about: "rolling updates under load", run: rollout::run },
     Scenario { name: "leader", about: "the writer of status is killed", run: leader::run },
     Scenario { name: "restart", about: "all pods restarted at once", run: restart::run },
+    Scenario { name: "vip", about: "virtual addresses, an update and a dead owner", run: vip::run },
     Scenario { name: "churn", about: "5,000 routes that come, change and go under load", run: churn::run },
     Scenario { name: "takeover", about: "Traefik, Postern, Traefik again with nothing changed", run: takeover::run },
     Scenario { name: "outage", about: "the API server stops, containers restart", run: outage::run },

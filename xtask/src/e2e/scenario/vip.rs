@@ -1,0 +1,125 @@
+//! Virtual addresses: given out, announced and served, through a rolling update and the death of their owner; one that
+//! Postern serves, and one of a Service that kube-proxy does.
+
+use std::time::{Duration, Instant};
+
+use super::{HOST, Setting, remove, under_load};
+use crate::{
+    e2e::{ask, cluster::Cluster, load::Load},
+    workspace::{output, program, root},
+};
+
+/// Of the nodes' network, beyond their own.
+const SERVED: &str = "172.31.250.200";
+const FOREIGN: &str = "172.31.250.201";
+/// A full probe (RFC 5227) and two writes of the holder of the Lease take ten seconds.
+const ANNOUNCED: Duration = Duration::from_secs(60);
+/// Longer than any take-over.
+const TAKEN_OVER: Duration = Duration::from_secs(15);
+
+pub(crate) fn run(setting: &Setting<'_>) -> Result<(), String> {
+    let (cluster, installed) = (setting.cluster, setting.installed);
+    cluster.apply_folder(&root().join("deploy/crds"))?;
+    under_load(cluster)?;
+    cluster.apply(ADDRESSES)?;
+    for (address, url) in [(SERVED, format!("http://{HOST}/")), (FOREIGN, "http://anything/".to_owned())] {
+        let took = crate::e2e::cluster::wait(&format!("200 of {url} at {address}"), ANNOUNCED, || {
+            Ok(ask::status(address, &url).is_ok_and(|status| status == 200))
+        })?;
+        println!("   {address} answers after {:.1} s", took.as_secs_f64());
+    }
+    let before = owner(cluster)?;
+    let load = Load::start(&[SERVED.to_owned()], HOST)?;
+    installed.restart()?;
+    let outcome = load.stop()?;
+    outcome.faultless()?;
+    let after = owner(cluster)?;
+    println!(
+        "   rolling update: {} requests to {SERVED}, 0 errors; owner {before} before, {after} after",
+        outcome.requests
+    );
+    let longest = outage(cluster, || {
+        let number = cluster.nodes().find(|number| after.ends_with(&number.to_string()));
+        installed.kill(&installed.pod_on(number.ok_or_else(|| format!("no node is called {after}"))?)?)
+    })?;
+    println!("   owner killed: {:.3} s without an answer", longest.as_secs_f64());
+    let url = "http://anything/";
+    crate::e2e::cluster::wait("the other Service's address after it", TAKEN_OVER, || {
+        Ok(ask::status(FOREIGN, url).is_ok_and(|status| status == 200))
+    })?;
+    installed.ready()?;
+    cluster.kubectl(&["delete", "namespace", "metallb-system", "--timeout=60s"])?;
+    remove(cluster, "load")
+}
+
+/// The node that answers for the served address, as every node says.
+fn owner(cluster: &Cluster) -> Result<String, String> {
+    let mut owner = String::new();
+    crate::e2e::cluster::wait("one owner in the eyes of all nodes", TAKEN_OVER, || {
+        let all: Result<Vec<_>, _> = cluster.nodes().map(|number| owner_seen_by(cluster, number)).collect();
+        let all = all?;
+        owner = all.first().cloned().unwrap_or_default();
+        Ok(!owner.is_empty() && all.iter().all(|seen| *seen == owner))
+    })?;
+    Ok(owner)
+}
+
+fn owner_seen_by(cluster: &Cluster, number: usize) -> Result<String, String> {
+    let url = "http://127.0.0.1:9000/api/v1/vips";
+    let text = output(&mut cluster.inside(number, &["curl", "--silent", "--max-time", "5", url]))?;
+    let of_address = text.split(&format!("\"address\":\"{SERVED}\"")).nth(1).unwrap_or_default();
+    let owner = of_address.split("\"owner\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    Ok(owner.unwrap_or_default().to_owned())
+}
+
+/// The longest time without an answer while `harm` is done and after it.
+fn outage(cluster: &Cluster, harm: impl FnOnce() -> Result<(), String>) -> Result<Duration, String> {
+    let before = owner(cluster)?;
+    let url = format!("http://{HOST}/");
+    let (mut answered, mut longest) = (Instant::now(), Duration::ZERO);
+    harm()?;
+    let harmed = Instant::now();
+    while harmed.elapsed() < TAKEN_OVER {
+        let mut curl = program("curl", &["--silent", "--output", "/dev/null", "--max-time", "0.2", "--connect-to"]);
+        let status = output(curl.arg(format!("::{SERVED}:")).args(["--write-out", "%{http_code}", &url]));
+        if status.is_ok_and(|status| status == "200") {
+            longest = longest.max(answered.elapsed());
+            answered = Instant::now();
+        }
+    }
+    if owner(cluster)? == before && longest < Duration::from_millis(200) {
+        return Err(format!("{before} was killed and nothing happened"));
+    }
+    Ok(longest)
+}
+
+const ADDRESSES: &str = "apiVersion: v1
+kind: Namespace
+metadata: {name: metallb-system}
+---
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: public, namespace: metallb-system}
+spec: {addresses: [172.31.250.200-172.31.250.201]}
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: all, namespace: metallb-system}
+spec: {ipAddressPools: [public]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: edge, namespace: load, annotations: {metallb.io/loadBalancerIPs: 172.31.250.200}}
+spec:
+  type: LoadBalancer
+  loadBalancerClass: postern.dev/proxy
+  ports: [{name: web, port: 80}, {name: websecure, port: 443}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: foreign, namespace: load}
+spec:
+  type: LoadBalancer
+  selector: {app: backend}
+  ports: [{name: http, port: 80, targetPort: 8080}]
+";
