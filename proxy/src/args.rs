@@ -86,9 +86,12 @@ pub struct Serve {
 /// `postern vip`.
 #[derive(Debug, Args)]
 pub struct Vip {
-    /// Ask this Postern; by default http://127.0.0.1:9000
+    /// Ask this Postern; by default the one at the socket, or http://127.0.0.1:9000
     #[arg(long, env = "POSTERN_ADMIN_URL", value_name = "URL", global = true)]
     pub admin: Option<String>,
+    /// The socket of the Postern that is asked: its setting admin.socket
+    #[arg(long, env = "POSTERN_ADMIN_SOCKET", value_name = "PATH", global = true)]
+    pub socket: Option<PathBuf>,
     /// How the answer is written
     #[arg(long, env = "POSTERN_OUTPUT", value_enum, default_value_t)]
     pub output: Output,

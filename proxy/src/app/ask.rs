@@ -1,8 +1,11 @@
-//! Questions to the admin server of a Postern that runs. The address must be one: names are not resolved, but localhost.
+//! Questions to the admin server of a Postern that runs: at its Unix socket, or at an address, which must be one: names are
+//! not resolved, but localhost.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, Read as _},
     net::{SocketAddr, TcpStream},
+    os::unix::net::UnixStream,
+    path::Path,
     time::Duration,
 };
 
@@ -14,27 +17,63 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// An answer is never larger.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// What `admin`, or the one on this host, answers to a GET of `target`.
-pub(super) fn get<T: DeserializeOwned>(admin: Option<&str>, target: &str) -> Result<T, String> {
-    ask(admin, "GET", target)
+/// Where a Postern is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whom<'a> {
+    /// At this URL.
+    Url(&'a str),
+    /// At this Unix socket.
+    Socket(&'a Path),
+}
+
+impl<'a> Whom<'a> {
+    /// At `url` if there is one, else at `socket`, else on this host.
+    pub(super) fn of(url: Option<&'a str>, socket: Option<&'a Path>) -> Self {
+        match (url, socket) {
+            (Some(url), _) => Self::Url(url),
+            (None, Some(socket)) => Self::Socket(socket),
+            (None, None) => Self::Url(DEFAULT_ADMIN),
+        }
+    }
+}
+
+/// What it answers to a GET of `target`.
+pub(super) fn get<T: DeserializeOwned>(whom: Whom<'_>, target: &str) -> Result<T, String> {
+    ask(whom, "GET", target)
 }
 
 /// What it answers to an empty POST to `target`.
-pub(super) fn post<T: DeserializeOwned>(admin: Option<&str>, target: &str) -> Result<T, String> {
-    ask(admin, "POST", target)
+pub(super) fn post<T: DeserializeOwned>(whom: Whom<'_>, target: &str) -> Result<T, String> {
+    ask(whom, "POST", target)
 }
 
-fn ask<T: DeserializeOwned>(admin: Option<&str>, method: &str, target: &str) -> Result<T, String> {
-    let admin = admin.unwrap_or(DEFAULT_ADMIN);
-    let address = address(admin)?;
-    let failed = |error: std::io::Error| format!("cannot ask {admin}: {error}; is Postern running there?");
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(failed)?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-    write!(stream, "{method} {target} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        .map_err(failed)?;
+fn ask<T: DeserializeOwned>(whom: Whom<'_>, method: &str, target: &str) -> Result<T, String> {
+    let (shown, answer) = match whom {
+        Whom::Url(url) => (url.to_owned(), at_address(address(url)?, method, target)),
+        Whom::Socket(path) => (path.display().to_string(), at_socket(path, method, target)),
+    };
+    let answer = answer.map_err(|error| format!("cannot ask {shown}: {error}; is Postern running there?"))?;
+    read(&answer).map_err(|why| format!("{shown} answered: {why}"))
+}
+
+fn at_address(address: SocketAddr, method: &str, target: &str) -> io::Result<Vec<u8>> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    exchange(stream, method, target, &address.to_string())
+}
+
+fn at_socket(path: &Path, method: &str, target: &str) -> io::Result<Vec<u8>> {
+    let stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    // An address is answered to whatever admin.hosts says.
+    exchange(stream, method, target, "127.0.0.1")
+}
+
+fn exchange(mut stream: impl io::Read + io::Write, method: &str, target: &str, host: &str) -> io::Result<Vec<u8>> {
+    write!(stream, "{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
-    stream.take(MOST_BYTES).read_to_end(&mut answer).map_err(failed)?;
-    read(&answer).map_err(|why| format!("{admin} answered: {why}"))
+    stream.take(MOST_BYTES).read_to_end(&mut answer)?;
+    Ok(answer)
 }
 
 fn address(url: &str) -> Result<SocketAddr, String> {

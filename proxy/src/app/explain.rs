@@ -3,7 +3,14 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use postern_config::publish::load_once;
 
-use super::{GOOD, REFUSED, USAGE, ask, check::json, complain, print, serve::text_pair, settings};
+use super::{
+    GOOD, REFUSED, USAGE,
+    ask::{self, Whom},
+    check::json,
+    complain, print,
+    serve::text_pair,
+    settings,
+};
 use crate::{
     args::{self, Output},
     explain::{Answer, Outcome, Question, explain, text::Text},
@@ -19,7 +26,9 @@ pub(super) fn run(asked: &args::Explain) -> u8 {
     };
     let answer = match &asked.manifests {
         Some(directory) => offline(asked, directory, &question),
-        None => ask::get(asked.admin.as_deref(), &target(asked)).map_err(|why| complain([why], REFUSED)),
+        None => {
+            ask::get(Whom::of(asked.admin.as_deref(), None), &target(asked)).map_err(|why| complain([why], REFUSED))
+        }
     };
     let answer = match answer {
         Ok(answer) => answer,

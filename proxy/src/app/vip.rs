@@ -4,7 +4,12 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::{GOOD, REFUSED, ask, check::json, complain, print};
+use super::{
+    GOOD, REFUSED,
+    ask::{self, Whom},
+    check::json,
+    complain, print,
+};
 use crate::{
     args::{self, Output, VipCommand},
     view::vip::{VipView, VipsView},
@@ -18,9 +23,9 @@ struct Done {
 
 /// Asks; returns the exit code.
 pub(super) fn run(asked: &args::Vip) -> u8 {
-    let admin = asked.admin.as_deref();
+    let whom = Whom::of(asked.admin.as_deref(), asked.socket.as_deref());
     let change = |what: &str| {
-        ask::post::<Done>(admin, &format!("/api/v1/vips/{what}")).map_or_else(
+        ask::post::<Done>(whom, &format!("/api/v1/vips/{what}")).map_or_else(
             |why| complain([why], REFUSED),
             |done| {
                 print(format_args!("{}\n", done.done));
@@ -32,7 +37,7 @@ pub(super) fn run(asked: &args::Vip) -> u8 {
         Some(VipCommand::Drain) => change("drain"),
         Some(VipCommand::Undrain) => change("undrain"),
         Some(VipCommand::Rebalance) => change("rebalance"),
-        None => match ask::get::<VipsView>(admin, "/api/v1/vips") {
+        None => match ask::get::<VipsView>(whom, "/api/v1/vips") {
             Ok(view) => {
                 match asked.output {
                     Output::Text => print(Text(&view)),

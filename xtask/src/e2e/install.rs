@@ -90,6 +90,12 @@ impl<'a> Installed<'a> {
         pod.ok_or_else(|| format!("no pod runs on node {number}"))
     }
 
+    /// What `postern` with `words` prints in a pod.
+    pub(crate) fn postern(&self, pod: &Pod, words: &[&str]) -> Result<String, String> {
+        let inside = ["exec", "-n", NAMESPACE, &pod.name, "--", "/postern"];
+        self.cluster.kubectl(&[&inside, words].concat())
+    }
+
     /// Kills the process of a pod, which the node then starts again.
     pub(crate) fn kill(&self, pod: &Pod) -> Result<(), String> {
         let socket = format!("/run/pk-node{}/containerd.sock", pod.node);

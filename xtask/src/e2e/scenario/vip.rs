@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{HOST, Setting, remove, under_load};
 use crate::{
-    e2e::{ask, cluster::Cluster, load::Load},
+    e2e::{ask, load::Load},
     workspace::{output, program, root},
 };
 
@@ -28,17 +28,17 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<(), String> {
         })?;
         println!("   {address} answers after {:.1} s", took.as_secs_f64());
     }
-    let before = owner(cluster)?;
+    let before = owner(setting)?;
     let load = Load::start(&[SERVED.to_owned()], HOST)?;
     installed.restart()?;
     let outcome = load.stop()?;
     outcome.faultless()?;
-    let after = owner(cluster)?;
+    let after = owner(setting)?;
     println!(
         "   rolling update: {} requests to {SERVED}, 0 errors; owner {before} before, {after} after",
         outcome.requests
     );
-    let longest = outage(cluster, || {
+    let longest = outage(setting, || {
         let number = cluster.nodes().find(|number| after.ends_with(&number.to_string()));
         installed.kill(&installed.pod_on(number.ok_or_else(|| format!("no node is called {after}"))?)?)
     })?;
@@ -53,28 +53,29 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<(), String> {
 }
 
 /// The node that answers for the served address, as every node says.
-fn owner(cluster: &Cluster) -> Result<String, String> {
+fn owner(setting: &Setting<'_>) -> Result<String, String> {
+    let cluster = setting.cluster;
     let mut owner = String::new();
     crate::e2e::cluster::wait("one owner in the eyes of all nodes", TAKEN_OVER, || {
-        let all: Result<Vec<_>, _> = cluster.nodes().map(|number| owner_seen_by(cluster, number)).collect();
-        let all = all?;
+        let all: Result<Vec<_>, _> = cluster.nodes().map(|number| owner_seen_by(setting, number)).collect();
+        // A pod that has just been killed answers nothing yet.
+        let all = all.unwrap_or_default();
         owner = all.first().cloned().unwrap_or_default();
         Ok(!owner.is_empty() && all.iter().all(|seen| *seen == owner))
     })?;
     Ok(owner)
 }
 
-fn owner_seen_by(cluster: &Cluster, number: usize) -> Result<String, String> {
-    let url = "http://127.0.0.1:9000/api/v1/vips";
-    let text = output(&mut cluster.inside(number, &["curl", "--silent", "--max-time", "5", url]))?;
-    let of_address = text.split(&format!("\"address\":\"{SERVED}\"")).nth(1).unwrap_or_default();
-    let owner = of_address.split("\"owner\":\"").nth(1).and_then(|rest| rest.split('"').next());
+fn owner_seen_by(setting: &Setting<'_>, number: usize) -> Result<String, String> {
+    let text = setting.installed.postern(&setting.installed.pod_on(number)?, &["vip", "--output", "json"])?;
+    let of_address = text.split(&format!("\"address\": \"{SERVED}\"")).nth(1).unwrap_or_default();
+    let owner = of_address.split("\"owner\": \"").nth(1).and_then(|rest| rest.split('"').next());
     Ok(owner.unwrap_or_default().to_owned())
 }
 
 /// The longest time without an answer while `harm` is done and after it.
-fn outage(cluster: &Cluster, harm: impl FnOnce() -> Result<(), String>) -> Result<Duration, String> {
-    let before = owner(cluster)?;
+fn outage(setting: &Setting<'_>, harm: impl FnOnce() -> Result<(), String>) -> Result<Duration, String> {
+    let before = owner(setting)?;
     let url = format!("http://{HOST}/");
     let (mut answered, mut longest) = (Instant::now(), Duration::ZERO);
     harm()?;
@@ -87,7 +88,7 @@ fn outage(cluster: &Cluster, harm: impl FnOnce() -> Result<(), String>) -> Resul
             answered = Instant::now();
         }
     }
-    if owner(cluster)? == before && longest < Duration::from_millis(200) {
+    if owner(setting)? == before && longest < Duration::from_millis(200) {
         return Err(format!("{before} was killed and nothing happened"));
     }
     Ok(longest)
