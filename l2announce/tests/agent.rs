@@ -28,10 +28,23 @@ struct Node {
     agent: Agent,
     shown: watch::Receiver<Arc<Shown>>,
     wishes: watch::Sender<Option<Arc<Wishes>>>,
-    _keys: watch::Sender<Option<Keys>>,
+    keys: watch::Sender<Option<Keys>>,
     unserved: watch::Sender<Option<Arc<str>>>,
-    _stance: watch::Sender<Readiness>,
-    _directory: tempfile::TempDir,
+    readiness: watch::Sender<Readiness>,
+    directory: tempfile::TempDir,
+}
+
+fn settings(node: Arc<str>, directory: &std::path::Path) -> Settings {
+    Settings {
+        node,
+        installation: Installation::named("test"),
+        profile: Profile::DEFAULT,
+        port: 7947,
+        exclude: Exclude::default(),
+        refresh: None,
+        notrack: true,
+        directory: directory.to_owned(),
+    }
 }
 
 impl Node {
@@ -39,24 +52,22 @@ impl Node {
         let name: Arc<str> = format!("node-{number}").into();
         let host = segment.host(&name, number);
         let directory = tempfile::tempdir().expect("a directory");
-        let settings = Settings {
-            node: name.clone(),
-            installation: Installation::named("test"),
-            profile: Profile::DEFAULT,
-            port: 7947,
-            exclude: Exclude::default(),
-            refresh: None,
-            notrack: true,
-            directory: directory.path().to_owned(),
-        };
-        let (wishes, wished) = watch::channel(None);
-        let (keys, key) = watch::channel(Some(Keys::new(&[7; 32], None)));
-        let (unserved, is_unserved) = watch::channel(None);
-        let (readiness, standing) = watch::channel(Readiness::Ready);
-        let inputs = Inputs { wishes: wished, keys: key, unserved: is_unserved, readiness: standing };
-        let agent = host.inside(|| Agent::start(settings, inputs).expect("it starts"));
+        let (wishes, _) = watch::channel(None);
+        let (keys, _) = watch::channel(Some(Keys::new(&[7; 32], None)));
+        let (unserved, _) = watch::channel(None);
+        let (readiness, _) = watch::channel(Readiness::Ready);
+        let inputs = inputs(&wishes, &keys, &unserved, &readiness);
+        let told = settings(name.clone(), directory.path());
+        let agent = host.inside(|| Agent::start(told, inputs).expect("it starts"));
         let shown = agent.shown();
-        Self { name, host, agent, shown, wishes, _keys: keys, unserved, _stance: readiness, _directory: directory }
+        Self { name, host, agent, shown, wishes, keys, unserved, readiness, directory }
+    }
+
+    /// Another process of the same node, which is told the same.
+    fn successor(&self) -> Agent {
+        let inputs = inputs(&self.wishes, &self.keys, &self.unserved, &self.readiness);
+        let told = settings(self.name.clone(), self.directory.path());
+        self.host.inside(|| Agent::start(told, inputs).expect("it starts"))
     }
 
     fn owner(&self, address: IpAddr) -> Option<Arc<str>> {
@@ -65,6 +76,20 @@ impl Node {
 
     fn owns(&self, address: IpAddr) -> bool {
         self.owner(address) == Some(self.name.clone())
+    }
+}
+
+fn inputs(
+    wishes: &watch::Sender<Option<Arc<Wishes>>>,
+    keys: &watch::Sender<Option<Keys>>,
+    unserved: &watch::Sender<Option<Arc<str>>>,
+    readiness: &watch::Sender<Readiness>,
+) -> Inputs {
+    Inputs {
+        wishes: wishes.subscribe(),
+        keys: keys.subscribe(),
+        unserved: unserved.subscribe(),
+        readiness: readiness.subscribe(),
     }
 }
 
@@ -166,4 +191,32 @@ fn a_node_that_does_not_serve_gives_away_what_it_owns_and_says_why() {
         let why = shown.addresses[&address()].view.others.get(&nodes[first].name).map(ToString::to_string);
         if why.as_ref().is_some_and(|why| why.contains("stuck")) { Ok(()) } else { Err(format!("{why:?}")) }
     });
+}
+
+#[test]
+fn a_process_goes_on_with_what_another_one_of_its_node_hands_over() {
+    let Some(mut segment) = segment::segment() else { return };
+    let client = segment.host("client", 200);
+    let nodes = nodes(&mut segment, &[address()]);
+    let all: Vec<&Node> = nodes.iter().collect();
+    let first = &nodes[owner(&all, address())];
+    knows(&client, first);
+    let epoch = |shown: &Shown| shown.addresses.get(&address()).map(|shown| shown.view.epoch);
+    let before = epoch(&first.shown.borrow());
+    let successor = first.successor();
+    first.agent.hand_over();
+    let mut shown = successor.shown();
+    eventually("the successor goes on", || {
+        let shown = shown.borrow_and_update();
+        let owner = shown.addresses.get(&address()).and_then(|shown| shown.view.owner.clone());
+        if owner.as_ref() == Some(&first.name) { Ok(()) } else { Err(format!("{owner:?}")) }
+    });
+    assert_eq!(epoch(&shown.borrow()), before, "nobody else had it");
+    let others: Vec<&Node> = all.iter().copied().filter(|node| node.name != first.name).collect();
+    for node in others {
+        let shown = node.shown.borrow();
+        let view = &shown.addresses[&address()].view;
+        assert_eq!((view.owner.as_ref(), Some(view.epoch)), (Some(&first.name), before));
+    }
+    knows(&client, first);
 }

@@ -124,6 +124,8 @@ struct Loop {
     announced: BTreeSet<IpAddr>,
     peers: BTreeMap<NodeName, Peer>,
     local: Local,
+    /// Whether the election knows what this node can do.
+    is_known: bool,
     show: watch::Sender<Arc<Shown>>,
     is_stale: bool,
     shown: Moment,
@@ -164,6 +166,7 @@ impl Loop {
             announced: BTreeSet::new(),
             peers: BTreeMap::new(),
             local: Local::default(),
+            is_known: false,
             show,
             is_stale: true,
             shown: now,
@@ -326,6 +329,12 @@ impl Loop {
 
     fn localise(&mut self) {
         let Some(wishes) = &self.wishes else { return };
+        // What another process hands over is taken with the first word, or not at all.
+        let is_placed = self.watched.keys().all(|address| self.placements.contains_key(address));
+        if !is_placed && !self.is_known {
+            return;
+        }
+        let was_known = std::mem::replace(&mut self.is_known, true);
         let known = Known {
             node: &self.settings.node,
             wishes,
@@ -338,7 +347,7 @@ impl Loop {
             has_key: self.has_key,
         };
         let local = known.local();
-        if local != self.local {
+        if local != self.local || !was_known {
             self.local = local.clone();
             self.is_stale = true;
             self.election.handle(now(), Input::Local(local));
