@@ -45,7 +45,8 @@ metadata: {name: shop}
 
 /// Every kind that the examples use.
 const KINDS: &str = "namespaces,services,secrets,endpointslices,ingresses,ingressclasses,middlewares.traefik.io,\
-     gatewayclasses,gateways,httproutes,grpcroutes,tlsroutes,referencegrants";
+     gatewayclasses,gateways,httproutes,grpcroutes,tlsroutes,referencegrants,ipaddresspools.metallb.io,\
+     l2advertisements.metallb.io";
 
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");

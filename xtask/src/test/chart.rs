@@ -27,6 +27,11 @@ const VALUES: [&[&str]; 4] = [
         "ingressClass.default=true",
         "imagePullSecrets[0].name=registry",
         "service.ports.postgres.port=5432",
+        "services.public.loadBalancerIPs={192.0.2.10,2001:db8::10}",
+        "services.public.ports.web.port=80",
+        "services.private.addressPool=private",
+        "services.private.allowSharedIP=gates",
+        "services.private.ports.websecure.port=443",
         "serve.extraEnv[0].name=POSTERN_LOG_LEVEL",
         "serve.extraEnv[0].value=debug",
         "metrics.address=::",
@@ -50,7 +55,7 @@ const VALUES: [&[&str]; 4] = [
     ],
 ];
 /// What must be refused, with a word of the message.
-const REFUSED: [(&str, &str); 9] = [
+const REFUSED: [(&str, &str); 10] = [
     ("crds.install=true", "never part of this release"),
     ("metric.enabled=true", "'metric' not allowed"),
     ("metrics.port=0", "/metrics/port"),
@@ -59,6 +64,7 @@ const REFUSED: [(&str, &str); 9] = [
     ("config.roles=serve", "control.separate"),
     ("config.drainDeadline=soon", "/config/drainDeadline"),
     ("terminationGracePeriodSeconds=44", "at least 45"),
+    ("services.public.addressPool=public", "/services/public"),
     ("gatewayClass.enabled=maybe", "/gatewayClass/enabled"),
 ];
 

@@ -18,7 +18,12 @@ pub(super) fn run() -> Result<Outcome, String> {
     for example in &examples {
         let manifests = example.join("manifests");
         let checked = if manifests.is_dir() { &manifests } else { example };
-        output(program(debug_binary("postern"), &["check"]).arg(checked))?;
+        let mut check = program(debug_binary("postern"), &["check"]);
+        let settings = example.join("postern.yaml");
+        if settings.is_file() {
+            check.arg("--config").arg(&settings);
+        }
+        output(check.arg(checked))?;
         println!("accepted: {}", checked.strip_prefix(root()).unwrap_or(checked).display());
     }
     Ok(Outcome::Passed)

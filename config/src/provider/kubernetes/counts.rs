@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::resource::Source;
-use crate::kubernetes::object::Kind;
+use crate::{allocation::Allocation, kubernetes::object::Kind};
 
 /// Counts since the start, shared by those who write and those who read.
 #[derive(Debug, Default)]
@@ -34,6 +34,8 @@ pub struct Tally {
     pub lease_transitions: u64,
     /// How many other installations of Postern speak for the same controllers.
     pub others: u64,
+    /// Who has which address, where Postern gives them out.
+    pub allocation: Arc<Allocation>,
     /// When the API server was heard last.
     pub last_contact: Option<Timestamp>,
     /// How far our clock is ahead of the API server's, in seconds.
@@ -179,6 +181,11 @@ impl Counts {
         let mut tally = self.lock();
         tally.lease_transitions += u64::from(tally.holds_lease != held);
         tally.holds_lease = held;
+    }
+
+    /// Who has which address from now on.
+    pub(super) fn allocation(&self, allocation: Arc<Allocation>) {
+        self.lock().allocation = allocation;
     }
 
     /// So many other installations are alive.

@@ -34,7 +34,7 @@ use super::{
 use crate::{
     allocation::Ledger,
     kubernetes::{
-        convert::Settings,
+        convert::{Settings, exposure::Keeper},
         event::{self, Event},
         object::Kind,
         status::{self, Address, Desired, Nodes, merge},
@@ -216,6 +216,9 @@ impl Statuses {
         self.given.retain(is_unseen);
         let before = std::mem::take(&mut self.ledger);
         self.ledger = if self.given.is_empty() { ledger.clone() } else { ledger.with(&self.given) };
+        if self.settings.addresses.keeper == Keeper::Cluster {
+            self.counts.allocation(self.ledger.allocation.clone());
+        }
         if self.holds {
             self.ledger.difference(&before).iter().filter_map(Key::named).for_each(|key| self.unjudged.add(&key));
         }

@@ -11,7 +11,7 @@ use super::{
     CodeClass, EntryPointCell, EntryPointIndex, FailureReason, Format, HandOver, Handshake, Limit, Metrics, Protocol,
     Shard, Stage, Wire,
     cell::HistogramTotal,
-    cluster_api,
+    allocator, cluster_api,
     exposition::Writer,
     family::{self, Family},
     process::Process,
@@ -73,6 +73,9 @@ impl Metrics {
         verdicts(&mut writer, scrape);
         if let Some(tally) = scrape.cluster {
             cluster_api::write(&mut writer, tally);
+            if tally.holds_lease {
+                allocator::write(&mut writer, &tally.allocation);
+            }
         }
         certificates(&mut writer, scrape.snapshot);
         if let Some(counts) = &scrape.peers {

@@ -104,6 +104,20 @@ families! {
         "Objects that some node does not serve yet, as the holder of the Lease knows.";
     ACKNOWLEDGEMENT_LAG = Gauge "postern_acknowledgement_lag_seconds" []
         "How long the object has waited that has waited longest for a node to serve it.";
+    ALLOCATOR_TOTAL = Gauge "metallb_allocator_addresses_total" ["pool"]
+        "Addresses of a pool that can be given out, under MetalLB's name.";
+    ALLOCATOR_TOTAL_V4 = Gauge "metallb_allocator_ipv4_addresses_total" ["pool"]
+        "Those of IPv4.";
+    ALLOCATOR_TOTAL_V6 = Gauge "metallb_allocator_ipv6_addresses_total" ["pool"]
+        "Those of IPv6.";
+    ALLOCATOR_IN_USE = Gauge "metallb_allocator_addresses_in_use_total" ["pool"]
+        "Addresses of a pool that somebody has, under MetalLB's name.";
+    ALLOCATOR_IN_USE_V4 = Gauge "metallb_allocator_ipv4_addresses_in_use_total" ["pool"]
+        "Those of IPv4.";
+    ALLOCATOR_IN_USE_V6 = Gauge "metallb_allocator_ipv6_addresses_in_use_total" ["pool"]
+        "Those of IPv6.";
+    ALLOCATOR_SERVICES = Gauge "metallb_allocator_services_allocated_total" ["pool"]
+        "Services and Gateways that have addresses of a pool, under MetalLB's name.";
     SPEAKER_ANNOUNCED = Gauge "metallb_speaker_announced" ["service", "protocol", "node", "ip"]
         "1 for each address that this node answers for, under MetalLB's name.";
     LAYER2_REQUESTS = Untyped "metallb_layer2_requests_received" ["ip"]

@@ -6,6 +6,7 @@
 //!
 //! To add a metric: a field here, a [`family`], a line in docs/reference/metrics.md.
 
+mod allocator;
 pub mod cell;
 mod cluster_api;
 mod collect;
