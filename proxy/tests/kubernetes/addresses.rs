@@ -256,6 +256,12 @@ spec: {controllerName: postern.dev/gateway}
     cluster.apply(&gateway("shared", "", ""));
     until_reached(&node, &cluster, "shared", [Some(ADDRESS), good[0], good[1]]);
 
+    let metrics = node.admin("/metrics");
+    let sample = |name: &str| format!("metallb_allocator_{name}{{pool=\"gates\"}} 2");
+    for name in ["addresses_in_use_total", "ipv4_addresses_total", "services_allocated_total"] {
+        assert!(metrics.contains(&sample(name)), "{name}: {metrics}");
+    }
+
     let objects = ["a", "b", "shared"];
     let versions = || objects.map(|name| cluster.get("gateway", "shop", name)["metadata"]["resourceVersion"].clone());
     let before = versions();
