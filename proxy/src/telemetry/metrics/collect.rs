@@ -9,9 +9,9 @@ use postern_l2announce::agent::Shown;
 
 use super::{
     CodeClass, EntryPointCell, EntryPointIndex, FailureReason, Format, HandOver, Handshake, Limit, Metrics, Protocol,
-    Shard, Stage, Wire,
+    Shard, Stage, Wire, allocator,
     cell::HistogramTotal,
-    allocator, cluster_api,
+    cluster_api,
     exposition::Writer,
     family::{self, Family},
     process::Process,
