@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod announcement;
 pub mod election;
+pub mod flows;
 pub mod heartbeat;
 pub mod kernel;
 pub mod link;

@@ -5,6 +5,7 @@
 mod arp;
 mod client_hello;
 mod compile;
+mod flows;
 mod forwarded_headers;
 mod go_regex;
 mod handover;
@@ -22,6 +23,7 @@ mod segment;
 pub use arp::arp;
 pub use client_hello::client_hello;
 pub use compile::compile;
+pub use flows::flows;
 pub use forwarded_headers::forwarded_headers;
 pub use go_regex::go_regex;
 pub use handover::handover;
@@ -43,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("arp", arp),
     ("client_hello", client_hello),
     ("compile", compile),
+    ("flows", flows),
     ("forwarded_headers", forwarded_headers),
     ("go_regex", go_regex),
     ("handover", handover),

@@ -109,6 +109,15 @@ impl Ears {
         all.iter().map(|(index, mac)| (*index, std::iter::once(*mac).chain(others(*index)).collect())).collect()
     }
 
+    /// Sends one datagram to `node` alone. It is lost where the node was not heard there lately.
+    pub(super) fn send_to(&mut self, now: Moment, link: LinkId, node: &NodeName, datagram: &[u8]) {
+        if let Some(socket) = self.sockets.get_mut(&link)
+            && let Err(error) = socket.send_to_node(now, node, datagram)
+        {
+            tracing::debug!(%error, link, node = &**node, "a datagram could not be sent");
+        }
+    }
+
     /// Sends one heartbeat on `link`. What cannot be sent now is lost, as on any network.
     pub(super) fn send(&mut self, now: Moment, link: LinkId, datagrams: &[Vec<u8>]) {
         if let Some(socket) = self.sockets.get_mut(&link)

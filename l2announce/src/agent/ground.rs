@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::Settings;
@@ -15,7 +15,7 @@ use crate::{
 
 /// The kernel's state, or why there is none.
 pub(super) struct Ground {
-    kernel: Result<Kernel, Arc<str>>,
+    kernel: Result<Arc<Mutex<Kernel>>, Arc<str>>,
     /// Why addresses must not be announced from here.
     refused: BTreeMap<IpAddr, Arc<str>>,
     /// What was said last, so that it is said once.
@@ -31,6 +31,7 @@ impl Ground {
         if let Err(why) = &kernel {
             tracing::error!(why = &**why, "the kernel's state cannot be kept, so no address can be served");
         }
+        let kernel = kernel.map(|kernel| Arc::new(Mutex::new(kernel)));
         Self { kernel, refused: BTreeMap::new(), said: None, addresses: BTreeMap::new(), links: BTreeSet::new() }
     }
 
@@ -59,10 +60,17 @@ impl Ground {
         self.refused.get(&address)
     }
 
-    /// Undoes everything, unless another process of the node holds it too.
+    /// The kernel, if flows can be handed back with it.
+    pub(super) fn for_moves(&self) -> Result<Arc<Mutex<Kernel>>, Arc<str>> {
+        let kernel = self.kernel.as_ref().map_err(Arc::clone)?;
+        let can = kernel.lock().unwrap_or_else(PoisonError::into_inner).can_hand_back();
+        can.map(|()| kernel.clone()).map_err(|lack| Arc::from(lack.to_string()))
+    }
+
+    /// Undoes everything, unless another process of the node holds it too. Nobody else may have the kernel any more.
     pub(super) fn close(self) {
-        let Ok(kernel) = self.kernel else { return };
-        if let Err(error) = kernel.close() {
+        let Some(kernel) = self.kernel.ok().and_then(Arc::into_inner) else { return };
+        if let Err(error) = kernel.into_inner().unwrap_or_else(PoisonError::into_inner).close() {
             tracing::warn!(%error, "the kernel's state could not be undone; `postern cleanup` does it");
         }
     }
@@ -70,7 +78,7 @@ impl Ground {
     fn apply(&mut self, act: impl FnOnce(&mut Kernel) -> Result<Applied, kernel::Error>) -> bool {
         let refused = match &mut self.kernel {
             Err(why) => all(&self.addresses, why),
-            Ok(kernel) => match act(kernel) {
+            Ok(kernel) => match act(&mut kernel.lock().unwrap_or_else(PoisonError::into_inner)) {
                 Ok(applied) => {
                     self.said = None;
                     applied.refused.into_iter().map(|(address, why)| (address, Arc::from(why.to_string()))).collect()

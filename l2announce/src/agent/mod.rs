@@ -5,15 +5,16 @@
 mod ears;
 mod ground;
 mod local;
+mod moves;
 mod run;
 mod seat;
 mod shown;
 
-use std::{collections::BTreeMap, io, net::IpAddr, path::PathBuf, sync::Arc, thread};
+use std::{collections::BTreeMap, io, net::IpAddr, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
-pub use self::shown::{Peer, Shown, ShownAddress};
+pub use self::shown::{HandBack, Peer, Shown, ShownAddress};
 use crate::{
     Announcement, Candidate, NodeName, Purpose,
     election::Profile,
@@ -39,6 +40,11 @@ pub struct Settings {
     pub refresh: Option<Refresh>,
     /// Whether traffic of served addresses is spared connection tracking.
     pub notrack: bool,
+    /// Whether connections go on at the node that had an address before it moved: off where a switch or a hypervisor lets
+    /// no node send on what came from somebody else.
+    pub hand_back: bool,
+    /// For how long they do, at most.
+    pub drain: Duration,
     /// Where locks and what should be known at the next start lie; the same for all processes of the node.
     pub directory: PathBuf,
 }
@@ -84,7 +90,7 @@ pub struct Inputs {
 enum End {
     /// Not yet.
     Never,
-    /// Everything is given up, and other nodes take it; the kernel's state stays until [`End::Over`].
+    /// Everything is offered, and other nodes take it; the kernel's state stays until [`End::Over`].
     Leaving,
     /// Another process of this node goes on with everything, as if nothing had happened.
     Succeeded,
@@ -125,7 +131,8 @@ impl Agent {
         let _ended = self.rebalance.send(());
     }
 
-    /// Gives everything up: other nodes take it, at once. What still arrives is served until [`Agent::end`].
+    /// Offers everything: other nodes take it, at once. What nobody takes is answered for, and what still arrives is served,
+    /// until [`Agent::end`].
     pub fn leave(&self) {
         self.end.send_if_modified(|end| std::mem::replace(end, End::Leaving) != End::Leaving);
     }

@@ -17,12 +17,14 @@ use super::{
     ears::{Ears, Received},
     ground::Ground,
     local::Known,
+    moves::{Happened, Moves, Neighbourhood, Spoken},
     seat::Seat,
 };
 use crate::{
     Interfaces, Moment, NodeName,
     election::{Election, Input, Local, Order, Outcome, Probe},
-    heartbeat::{Inbox, Keys, LinkId, Outbox, Readiness, Refusal, Speaker},
+    flows,
+    heartbeat::{Heard, Inbox, Keys, LinkId, Outbox, Readiness, Refusal, Speaker},
     link::{Links, Placement, Watch, WatchError},
     responder,
     station::{self, Command, Driver, Event, Station, Tell, Thoroughness, now},
@@ -32,6 +34,8 @@ use crate::{
 const SETTLE: Duration = Duration::from_secs(10);
 /// How often what is shown is brought up to date though nothing happens: times go on.
 const SHOW: Duration = Duration::from_secs(1);
+/// Where a node was is forgotten after this.
+const FORGOTTEN: Duration = Duration::from_secs(600);
 /// What has failed is tried again after this.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -97,6 +101,7 @@ enum Woken {
     Event(Option<Event>),
     Links(Result<bool, WatchError>),
     Received(Received),
+    Moved(Happened),
     Told,
     Rebalance,
     End,
@@ -112,6 +117,9 @@ struct Loop {
     election: Election,
     ears: Ears,
     ground: Ground,
+    moves: Moves,
+    /// Which nodes were heard where.
+    spoken: BTreeMap<(NodeName, LinkId), Spoken>,
     inbox: Inbox,
     outbox: Outbox,
     wishes: Option<Arc<Wishes>>,
@@ -150,8 +158,10 @@ impl Loop {
         Self {
             election: Election::new(settings.node.clone(), settings.profile, seat.remembered(now)),
             inbox: Inbox::new(settings.node.clone(), settings.installation, keys.clone()),
-            outbox: Outbox::new(speaker, keys),
+            outbox: Outbox::new(speaker, keys.clone()),
             ears: Ears::new(settings.port),
+            moves: Moves::new(&settings, ground.for_moves(), keys),
+            spoken: BTreeMap::new(),
             ground,
             seat,
             station,
@@ -187,11 +197,12 @@ impl Loop {
         loop {
             self.turn();
             let until = self.next_time();
-            let Self { watch, links, ears, .. } = &mut self;
+            let Self { watch, links, ears, moves, .. } = &mut self;
             let woken = tokio::select! {
                 event = events.recv() => Woken::Event(event),
                 told = follow(watch, links) => Woken::Links(told),
                 received = ears.receive() => Woken::Received(received),
+                moved = moves.happens() => Woken::Moved(moved),
                 () = changed(&mut inputs) => Woken::Told,
                 Some(()) = rebalance.recv() => Woken::Rebalance,
                 Ok(()) = end.changed() => Woken::End,
@@ -206,6 +217,7 @@ impl Loop {
                     self.watch = None;
                 }
                 Woken::Received((link, bytes, sender)) => self.hear(link, &bytes, sender),
+                Woken::Moved(happened) => self.moves.happened(happened),
                 Woken::Told => self.hear_inputs(&mut inputs),
                 Woken::Rebalance => self.election.handle(now(), Input::Rebalance),
                 Woken::End => {
@@ -226,19 +238,38 @@ impl Loop {
         let (now, instant) = (now(), Instant::now());
         let show = if self.is_stale { now } else { self.shown + SHOW };
         let again = if self.watch.is_none() { now + AGAIN } else { self.settled + SETTLE };
-        let next = self.election.deadline().min(show).min(again);
+        let moves = self.moves.deadline(now).unwrap_or(again);
+        let next = self.election.deadline().min(show).min(again).min(moves);
         instant + next.since(now)
     }
 
     /// Carries out what the election orders, and shows what it has come to.
     fn turn(&mut self) {
         let now = now();
-        for order in self.election.poll(now) {
-            self.obey(now, order);
+        loop {
+            for order in self.election.poll(now) {
+                self.obey(now, order);
+            }
+            if !self.tend_moves(now) {
+                break;
+            }
         }
         if self.is_stale || now.since(self.shown) >= SHOW {
             self.show(now);
         }
+    }
+
+    /// Asks for flows and tells of them. True if that makes a difference to the election.
+    fn tend_moves(&mut self, now: Moment) -> bool {
+        let around = Neighbourhood { placements: &self.placements, spoken: &self.spoken };
+        let prepared = self.moves.poll(now, self.outbox.boot(), &around);
+        for (link, node, datagram) in self.moves.outgoing() {
+            self.ears.send_to(now, link, &node, &datagram);
+        }
+        for address in &prepared {
+            self.election.handle(now, Input::Prepared { address: *address });
+        }
+        !prepared.is_empty()
     }
 
     fn obey(&mut self, now: Moment, order: Order) {
@@ -248,13 +279,16 @@ impl Loop {
                 let thoroughness = if probe == Probe::Full { Thoroughness::Full } else { Thoroughness::Short };
                 Command::Probe { address, thoroughness }
             }
+            Order::Prepare { address } => return self.moves.prepare(address),
             Order::Announce { address } => {
                 if self.announced.insert(address) {
+                    self.moves.announced(now, address);
                     tracing::info!(%address, "announcing");
                 }
                 Command::Announce { address, tell: Tell::Again }
             }
             Order::Withdraw { address } => {
+                self.moves.withdrawn(now, address);
                 if self.announced.remove(&address) {
                     tracing::info!(%address, "withdrawn");
                 }
@@ -356,6 +390,10 @@ impl Loop {
 
     fn hear(&mut self, link: LinkId, bytes: &[u8], sender: SocketAddr) {
         let now = now();
+        if flows::is_ours(bytes) {
+            let own = &self.watched;
+            return self.moves.hear(now, link, bytes, |address| own.contains_key(&address));
+        }
         match self.inbox.hear(now, link, bytes, self.outbox.boot()) {
             Ok(Some(heard)) => {
                 self.ears.meet(now, link, &heard.node, sender);
@@ -363,6 +401,7 @@ impl Loop {
                     self.outbox.greet();
                 }
                 heard.knows_us_as.into_iter().for_each(|known| self.outbox.outdated(known));
+                self.place_peer(now, &heard);
                 let peer = Peer { heard: now, readiness: heard.readiness };
                 let is_first = self.peers.insert(heard.node.clone(), peer).is_none();
                 if is_first {
@@ -383,16 +422,27 @@ impl Loop {
         }
     }
 
+    /// By the address of the link, which stands first.
+    fn place_peer(&mut self, now: Moment, heard: &Heard) {
+        if let Some(mac) = heard.macs.first() {
+            let spoken = Spoken { mac: *mac, at: now, timeout: self.settings.profile.longest(heard.beat) };
+            self.spoken.insert((heard.node.clone(), heard.link), spoken);
+        }
+        self.spoken.retain(|_, spoken| now.since(spoken.at) < FORGOTTEN);
+    }
+
     fn hear_inputs(&mut self, inputs: &mut Inputs) {
         if inputs.keys.has_changed().unwrap_or_default() {
             let keys = inputs.keys.borrow_and_update().clone();
             self.has_key = keys.is_some();
             let keys = keys.unwrap_or_else(nobodys);
             self.inbox.rekey(keys.clone());
+            self.moves.rekey(keys.clone());
             self.outbox.rekey(keys);
         }
         self.unserved.clone_from(&inputs.unserved.borrow_and_update());
-        self.readiness = *inputs.readiness.borrow_and_update();
+        let readiness = *inputs.readiness.borrow_and_update();
+        self.readiness = if self.is_left { Readiness::Leaving } else { readiness };
         let wishes = inputs.wishes.borrow_and_update().clone();
         if let Some(wishes) = wishes.filter(|wishes| self.wishes.as_ref() != Some(wishes)) {
             self.wish(wishes);
@@ -465,6 +515,7 @@ impl Loop {
             readiness: self.readiness,
             addresses: addresses.collect(),
             peers: self.peers.clone(),
+            hand_back: self.moves.shown().clone(),
             refusals: self.inbox.refusals().clone(),
             pauses: self.election.pauses(),
             counters: self.station.counters(),
@@ -475,8 +526,8 @@ impl Loop {
 
     fn leave(&mut self) {
         if !std::mem::replace(&mut self.is_left, true) {
-            self.election.handle(now(), Input::Stop);
-            self.turn();
+            self.readiness = Readiness::Leaving;
+            self.localise();
         }
     }
 
@@ -487,8 +538,10 @@ impl Loop {
     }
 
     fn end(mut self) {
-        self.leave();
+        self.election.handle(now(), Input::Stop);
+        self.turn();
         self.show(now());
+        self.moves.stop();
         self.ground.close();
     }
 }

@@ -26,6 +26,8 @@ pub struct Shown {
     pub peers: BTreeMap<NodeName, Peer>,
     /// Heartbeats that were refused.
     pub refusals: Refusals,
+    /// How connections go on when their address moves here.
+    pub hand_back: HandBack,
     /// How often the process was found not to have run for longer than it may.
     pub pauses: u64,
     /// Counters of each address that was ever watched.
@@ -50,6 +52,21 @@ pub struct Peer {
     pub heard: Moment,
     /// Whether it takes part.
     pub readiness: Readiness,
+}
+
+/// How connections go on at the node that had their address before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HandBack {
+    /// Why they don't, if they don't.
+    pub off: Option<Arc<str>>,
+    /// Flows whose packets are sent on to other nodes now.
+    pub flows: usize,
+    /// Flows that were handed back when an address was taken.
+    pub handed_back: u64,
+    /// How often a node had not told all its flows when its address was taken.
+    pub late: u64,
+    /// How often the kernel refused something.
+    pub failures: u64,
 }
 
 impl Shown {

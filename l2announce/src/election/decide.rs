@@ -33,6 +33,8 @@ const BLOCKED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_se
 /// How long a probe may take until it is taken for lost.
 const SHORT: Duration = Duration::from_secs(1);
 const FULL: Duration = Duration::from_secs(12);
+/// How long it may take to prepare for an address that is offered.
+const PREPARATION: Duration = Duration::from_secs(1);
 
 impl Probe {
     const fn patience(self) -> Duration {
@@ -224,14 +226,14 @@ impl Group {
             (Some(motive), None) => self.begin_offer(around, motive, agenda),
             (Some(motive), Some(offer)) if offer.motive != motive => self.set_offer(around.now, Some(motive)),
             (Some(Motive::NoCandidate), Some(offer)) => {
-                let end = offer.at + around.profile.timeout();
+                let end = offer.at + PREPARATION + around.profile.timeout();
                 if end <= around.now {
                     return self.release(around.now, agenda);
                 }
                 agenda.wake_at(end);
             }
             (Some(motive), Some(offer)) if motive.is_preference() => {
-                let end = offer.at + around.profile.beat * 3 / 2;
+                let end = offer.at + PREPARATION + around.profile.beat * 3 / 2;
                 if end <= around.now {
                     self.set_offer(around.now, None);
                     self.stays = Some(Retry::after(self.stays, around.now, CONTENT.0, CONTENT.1));
@@ -377,7 +379,8 @@ impl Group {
         let beat = around.profile.beat;
         let knows_nobody = around.peers.is_empty() && self.has_rivals(around.node);
         let (first, step) = match kind {
-            Vacant::Offered | Vacant::Released => (Duration::ZERO, beat * 2),
+            Vacant::Offered => (Duration::ZERO, PREPARATION + beat * 2),
+            Vacant::Released => (Duration::ZERO, beat * 2),
             Vacant::Lately if knows_nobody => (beat * 2, beat * 2),
             Vacant::Lately => (Duration::ZERO, beat * 2),
             Vacant::Never if self.has_rivals(around.node) => (beat * 2, FULL),
@@ -389,11 +392,13 @@ impl Group {
     fn take(&mut self, around: &Around<'_>, kind: Vacant, agenda: &mut Agenda) {
         self.mine = Some(Mine { epoch: None, holdings: BTreeMap::new(), offer: None });
         for address in self.able(around) {
-            if matches!(kind, Vacant::Offered | Vacant::Released) {
-                self.hold(address, Holding::Free);
-            } else {
-                let probe = self.probe_for(address, around.now);
-                self.ask(address, probe, around.now, agenda);
+            match kind {
+                Vacant::Offered => self.prepare(address, around.now, agenda),
+                Vacant::Released => self.hold(address, Holding::Free),
+                Vacant::Lately | Vacant::Never => {
+                    let probe = self.probe_for(address, around.now);
+                    self.ask(address, probe, around.now, agenda);
+                }
             }
         }
         self.conclude(around, agenda);
@@ -407,6 +412,21 @@ impl Group {
     fn hold(&mut self, address: IpAddr, holding: Holding) {
         if let Some(mine) = &mut self.mine {
             mine.holdings.insert(address, holding);
+        }
+    }
+
+    fn prepare(&mut self, address: IpAddr, now: Moment, agenda: &mut Agenda) {
+        let until = now + PREPARATION;
+        self.hold(address, Holding::Preparing { until });
+        agenda.order(Order::Prepare { address });
+        agenda.wake_at(until);
+    }
+
+    /// What was ordered to be prepared is.
+    pub(super) fn prepared(&mut self, address: IpAddr) {
+        let holding = self.mine.as_ref().and_then(|mine| mine.holdings.get(&address));
+        if matches!(holding, Some(Holding::Preparing { .. })) {
+            self.hold(address, Holding::Free);
         }
     }
 
@@ -433,6 +453,7 @@ impl Group {
                 Holding::Blocked { retry, .. } if retry.until <= around.now => {
                     self.ask(address, Probe::Full, around.now, agenda);
                 }
+                Holding::Preparing { until } => self.go_on_preparing(around, address, until, agenda),
                 Holding::Probing { until, .. } | Holding::Blocked { retry: Retry { until, .. }, .. } => {
                     agenda.wake_at(until);
                 }
@@ -442,10 +463,25 @@ impl Group {
         self.conclude(around, agenda);
     }
 
+    /// The owner may have fallen silent meanwhile, or have been released from answering.
+    fn go_on_preparing(&mut self, around: &Around<'_>, address: IpAddr, until: Moment, agenda: &mut Agenda) {
+        match self.vacancy.as_ref().map(|vacancy| vacancy.kind) {
+            Some(Vacant::Lately | Vacant::Never) => {
+                let probe = self.probe_for(address, around.now);
+                self.ask(address, probe, around.now, agenda);
+            }
+            Some(Vacant::Offered) if until > around.now => agenda.wake_at(until),
+            _ => self.hold(address, Holding::Free),
+        }
+    }
+
     /// Announces what nobody has, once all questions are answered.
     fn conclude(&mut self, around: &Around<'_>, agenda: &mut Agenda) {
         let Some(mine) = &mut self.mine else { return };
-        let is_open = mine.holdings.values().any(|holding| matches!(holding, Holding::Probing { .. }));
+        let is_open = mine
+            .holdings
+            .values()
+            .any(|holding| matches!(holding, Holding::Probing { .. } | Holding::Preparing { .. }));
         let free = mine.holdings.iter_mut().filter(|(_, holding)| **holding == Holding::Free);
         if is_open {
             return;

@@ -67,6 +67,8 @@ pub(super) enum Holding {
     Announced,
     /// The segment is asked; again if there is no outcome by `until`.
     Probing { probe: Probe, until: Moment },
+    /// The owner offers it, and is still to give what the address is taken with; taken without after `until`.
+    Preparing { until: Moment },
     /// Nobody has it; others of the group are still asked about.
     Free,
     /// Somebody has it.

@@ -81,6 +81,11 @@ pub enum Input {
         /// What it found.
         outcome: Outcome,
     },
+    /// Everything that was to be prepared for an address is.
+    Prepared {
+        /// Which.
+        address: IpAddr,
+    },
     /// Somebody else was seen to answer for an address that this node announces.
     Contested {
         /// Which.
@@ -159,6 +164,9 @@ impl Election {
             Input::Local(local) => self.localise(now, local),
             Input::Heard(heard) => self.hear(now, &heard),
             Input::Probed { address, outcome } => self.probed(now, address, outcome),
+            Input::Prepared { address } => {
+                self.with_group(now, address, |group, _, _| group.prepared(address));
+            }
             Input::Contested { address, mac } => self.contested(now, address, mac),
             Input::Rebalance => (self.is_rebalancing, self.is_changed) = (true, true),
             Input::Stop => (self.is_stopped, self.is_changed) = (true, true),

@@ -14,6 +14,12 @@ pub enum Order {
         /// How thoroughly.
         probe: Probe,
     },
+    /// Get ready to take the address from its owner, who offers it and goes on answering meanwhile;
+    /// [`Input::Prepared`](super::Input::Prepared) is waited for, but not for long.
+    Prepare {
+        /// Which.
+        address: IpAddr,
+    },
     /// Answer for the address, and say so to everybody (a burst of gratuitous ARP or unsolicited advertisements); what is
     /// announced already is only said again.
     Announce {

@@ -30,7 +30,7 @@ impl Profile {
     }
 
     /// How long a silence of a node with `beat` may last at most.
-    fn longest(&self, beat: Duration) -> Duration {
+    pub(crate) fn longest(&self, beat: Duration) -> Duration {
         beat.saturating_mul(self.patience.unwrap_or(self.misses).max(self.misses))
     }
 

@@ -126,6 +126,11 @@ impl Case {
         self.orders()
     }
 
+    fn prepared(&mut self) -> Vec<Order> {
+        self.election.handle(self.now, Input::Prepared { address: vip() });
+        self.orders()
+    }
+
     fn contested(&mut self, mac: MacAddr) -> Vec<Order> {
         self.election.handle(self.now, Input::Contested { address: vip(), mac });
         self.orders()
@@ -166,6 +171,10 @@ fn withdraw() -> Vec<Order> {
 
 fn announce() -> Vec<Order> {
     vec![Order::Announce { address: vip() }]
+}
+
+fn prepare() -> Vec<Order> {
+    vec![Order::Prepare { address: vip() }]
 }
 
 fn probe(probe: Probe) -> Vec<Order> {
@@ -232,13 +241,52 @@ fn an_owner_that_is_heard_again_ends_the_probe() {
 }
 
 #[test]
-fn what_is_offered_or_released_is_taken_at_once() {
+fn what_is_released_is_taken_at_once_and_what_is_offered_when_it_is_prepared() {
     for claim in [Claim::Offered, Claim::Released] {
         let mut case = Case::new(&["a", "b"], known());
         case.hear_for(2000, Some((Claim::Owned, 7)));
-        assert_eq!(case.hear("b", Some((claim, 7)), Readiness::Draining), announce(), "{claim:?}");
+        let taken = case.hear("b", Some((claim, 7)), Readiness::Draining);
+        if claim == Claim::Offered {
+            assert_eq!((taken, case.state()), (prepare(), State::Preparing));
+            assert_eq!(case.claim(), Some((Claim::Able, 7)), "its owner goes on answering");
+            assert_eq!(case.prepared(), announce());
+        } else {
+            assert_eq!(taken, announce());
+        }
         assert_eq!(case.claim(), Some((Claim::Owned, 8)));
     }
+}
+
+#[test]
+fn what_is_offered_is_taken_though_it_cannot_be_prepared() {
+    let mut case = Case::new(&["a", "b"], known());
+    case.hear_for(2000, Some((Claim::Owned, 7)));
+    assert_eq!(case.hear("b", Some((Claim::Offered, 7)), Readiness::Draining), prepare());
+    let mut orders = Vec::new();
+    for _ in 0..5 {
+        orders.extend(case.run(250));
+        orders.extend(case.hear("b", Some((Claim::Offered, 7)), Readiness::Draining));
+    }
+    assert_eq!(orders, announce());
+    assert_eq!(case.prepared(), [], "too late");
+}
+
+#[test]
+fn an_offer_that_ends_while_it_is_prepared_for_is_not_taken() {
+    let offered = || {
+        let mut case = Case::new(&["a", "b"], known());
+        case.hear_for(2000, Some((Claim::Owned, 7)));
+        assert_eq!(case.hear("b", Some((Claim::Offered, 7)), Readiness::Ready), prepare());
+        case
+    };
+    let mut taken_back = offered();
+    assert_eq!(taken_back.hear("b", Some((Claim::Owned, 7)), Readiness::Ready), withdraw());
+    assert_eq!(taken_back.prepared(), []);
+    let mut given_up = offered();
+    assert_eq!(given_up.hear("b", Some((Claim::Released, 7)), Readiness::Ready), announce(), "nobody answers");
+    let mut dead = offered();
+    assert_eq!(dead.run(1000), probe(Probe::Short), "the segment is asked whether the owner still answers");
+    assert_eq!(dead.probed(Outcome::Free), announce());
 }
 
 #[test]

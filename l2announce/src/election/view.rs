@@ -55,6 +55,8 @@ pub enum State {
     Offered(Motive),
     /// It asks the segment whether somebody has the address.
     Probing,
+    /// It is about to take what its owner offers.
+    Preparing,
     /// It would answer, but somebody else does who must not.
     Blocked(MacAddr),
     /// Nothing: another node answers.
@@ -128,6 +130,7 @@ impl fmt::Display for State {
             Self::Owned => f.write_str("owned"),
             Self::Offered(motive) => write!(f, "offered, since {motive}"),
             Self::Probing => f.write_str("asking whether somebody has it"),
+            Self::Preparing => f.write_str("about to take it from its owner"),
             Self::Blocked(mac) => write!(f, "not announced: {mac} answers for it"),
             Self::Standby => f.write_str("standby"),
             Self::Unheard(node) => write!(f, "standby: {node} is not heard, but still answers"),
@@ -197,6 +200,7 @@ impl Group {
             (Some(Holding::Announced), None) => State::Owned,
             (Some(Holding::Announced), Some(offer)) => State::Offered(offer.motive),
             (Some(Holding::Probing { .. } | Holding::Free), _) => State::Probing,
+            (Some(Holding::Preparing { .. }), _) => State::Preparing,
             (Some(Holding::Blocked { mac, .. }), _) => State::Blocked(*mac),
             (None, _) if self.owner.0.is_some() => State::Standby,
             (None, _) => self.answering.as_ref().map_or(State::Waiting, |(node, _)| State::Unheard(node.clone())),

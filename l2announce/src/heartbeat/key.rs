@@ -9,9 +9,9 @@ use aws_lc_rs::{
 };
 
 /// Length of a tag, in bytes.
-pub(super) const TAG: usize = 16;
+pub(crate) const TAG: usize = 16;
 /// Most tags of a datagram.
-pub(super) const MOST_TAGS: usize = 2;
+pub(crate) const MOST_TAGS: usize = 2;
 const USE: &[u8] = b"postern heartbeat";
 
 /// The keys that are valid at one time.
@@ -32,18 +32,18 @@ impl Keys {
     }
 
     /// How many tags [`Self::tag`] writes.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.iter().count()
     }
 
     /// Appends the tags of `bytes` to them.
-    pub(super) fn tag(&self, bytes: &mut Vec<u8>) {
+    pub(crate) fn tag(&self, bytes: &mut Vec<u8>) {
         let tags: Vec<Tag> = self.iter().map(|key| sign(key, bytes)).collect();
         tags.iter().for_each(|tag| bytes.extend(cut(tag)));
     }
 
     /// Whether one of `tags` is of `bytes` and a valid key. How long this takes says nothing about the keys.
-    pub(super) fn verify(&self, bytes: &[u8], tags: &[u8]) -> bool {
+    pub(crate) fn verify(&self, bytes: &[u8], tags: &[u8]) -> bool {
         self.iter().any(|key| {
             let own = sign(key, bytes);
             tags.chunks(TAG).any(|tag| verify_slices_are_equal(cut(&own), tag).is_ok())

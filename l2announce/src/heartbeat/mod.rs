@@ -7,12 +7,12 @@
 mod content;
 mod datagram;
 mod inbox;
-mod key;
-mod number;
+pub(crate) mod key;
+pub(crate) mod number;
 mod outbox;
 pub mod socket;
 mod table;
-mod window;
+pub(crate) mod window;
 
 #[cfg(test)]
 mod tests;

@@ -3,42 +3,42 @@
 
 /// What is left to read.
 #[derive(Clone, Debug)]
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(super) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(bytes)
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.bytes(N)?.try_into().ok()
     }
 
-    pub(super) fn byte(&mut self) -> Option<u8> {
+    pub(crate) fn byte(&mut self) -> Option<u8> {
         self.array().map(|[byte]| byte)
     }
 
-    pub(super) fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_be_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_be_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_be_bytes)
     }
 
     /// Bytes that their length, one byte, stands before.
-    pub(super) fn text(&mut self) -> Option<&'a str> {
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
         let length = self.byte()?;
         str::from_utf8(self.bytes(length.into())?).ok()
     }
 
-    pub(super) fn number(&mut self) -> Option<u128> {
+    pub(crate) fn number(&mut self) -> Option<u128> {
         let mut number = 0_u128;
         for shift in (0..128).step_by(7) {
             let byte = self.byte()?;
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Appends `number` in seven bits a byte.
-pub(super) fn write_number(bytes: &mut Vec<u8>, mut number: u128) {
+pub(crate) fn write_number(bytes: &mut Vec<u8>, mut number: u128) {
     while number > 0x7f {
         bytes.push(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
@@ -66,7 +66,7 @@ pub(super) fn write_number(bytes: &mut Vec<u8>, mut number: u128) {
 }
 
 /// Appends `text`, its length before it; what is over 255 bytes is lost.
-pub(super) fn write_text(bytes: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_text(bytes: &mut Vec<u8>, text: &str) {
     let text = text.as_bytes().get(..usize::from(u8::MAX)).unwrap_or(text.as_bytes());
     bytes.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
     bytes.extend(text);

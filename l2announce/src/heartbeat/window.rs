@@ -2,7 +2,7 @@
 
 /// Of the newest and the 63 before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Window {
+pub(crate) struct Window {
     newest: Option<u64>,
     /// Bit n: the newest less n has been heard.
     heard: u64,
@@ -10,7 +10,7 @@ pub(super) struct Window {
 
 /// How a counter stands to those that were heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Later than all.
     Newest,
     /// Not heard yet, but a later one was.
@@ -21,7 +21,7 @@ pub(super) enum Order {
 
 impl Window {
     /// Hears `counter`.
-    pub(super) fn hear(&mut self, counter: u64) -> Order {
+    pub(crate) fn hear(&mut self, counter: u64) -> Order {
         match self.newest {
             Some(newest) if counter <= newest => self.hear_late(newest - counter),
             newest => {

@@ -15,8 +15,8 @@ use super::{
     Error, Flow,
     filter::{self, octets},
     nft::{
-        Base, Batch, Chain, Expression, KeyRegister, Nft, Set, Table, drop_packet, forward_to, is, load, lookup,
-        masked, protocol, write,
+        Base, Batch, Chain, Expression, KeyRegister, Nft, Set, Table, drop_packet, forward_to, is, is_not, load,
+        lookup, masked, protocol, write,
     },
     silence::Link,
 };
@@ -212,7 +212,7 @@ fn write_owner(batch: &mut Batch, names: &Names, link: &str, index: u32, own: Ma
     batch.chain(TABLE, &chain, rules.into());
 }
 
-/// `… ip saddr . tcp sport . ip daddr . tcp dport @flows ether daddr set OLD ether saddr set OWN fwd to LINK`
+/// `… ether saddr != OLD ip saddr . tcp sport . ip daddr . tcp dport @flows ether daddr set OLD ether saddr set OWN fwd to LINK`
 fn send_back(names: &Names, is_v4: bool, link: u32, own: MacAddr, old_owner: MacAddr) -> Vec<Expression> {
     let (ether_type, source, destination, length, set) = match is_v4 {
         true => (ETHERTYPE_IPV4, 12, 16, 4, &names.v4),
@@ -221,6 +221,9 @@ fn send_back(names: &Names, is_v4: bool, link: u32, own: MacAddr, old_owner: Mac
     let words = length / 4;
     let mut expressions = protocol(ether_type, Some(TCP));
     expressions.extend([
+        // Two nodes that took each other for the owner of a flow would send its packets back and forth for ever.
+        load(Base::Link, 6, 6, KeyRegister::FIRST),
+        is_not(&old_owner.octets()),
         load(Base::Network, source, length, KeyRegister(0)),
         load(Base::Transport, 0, 2, KeyRegister(words)),
         load(Base::Network, destination, length, KeyRegister(words + 1)),

@@ -119,6 +119,11 @@ impl Kernel {
         &self.abilities
     }
 
+    /// Whether flows can be handed back, or the first thing that is missing.
+    pub fn can_hand_back(&self) -> Result<(), Lack> {
+        self.abilities.need(FORWARDING)
+    }
+
     /// Sets all addresses that this node may own or may have to announce, whoever owns them now. Addresses that were set
     /// before and are not among these lose their state.
     ///

@@ -60,6 +60,7 @@ pub(crate) enum Event {
     Hear(Said),
     Datagram(Arc<Vec<u8>>),
     Probed { address: IpAddr, id: u64, outcome: Outcome },
+    Prepared { address: IpAddr },
     ProbeRound { address: IpAddr, id: u64, left: u8, pause: Time },
     Contested { address: IpAddr, mac: MacAddr },
     Burst { address: IpAddr, left: u8 },
@@ -323,6 +324,12 @@ impl World {
                 self.burst(index, address, 3);
             }
             Order::Defend { .. } => {}
+            // Up to what it takes to be told of many flows; now and then it never comes.
+            Order::Prepare { address } if self.random.happens(950) => {
+                let at = self.now + self.random.between(0, 300 * MILLI);
+                self.push(at, index, Event::Prepared { address });
+            }
+            Order::Prepare { .. } => {}
             Order::Probe { address, probe } => self.begin_probe(index, address, probe),
         }
     }
@@ -460,6 +467,7 @@ impl World {
             Event::Hear(said) => self.hear(index, &said),
             Event::Datagram(bytes) => self.hear_bytes(index, &bytes),
             Event::Announcements(announcements) => self.give(index, Input::Announcements(announcements)),
+            Event::Prepared { address } => self.give(index, Input::Prepared { address }),
             Event::Contested { address, mac } => self.give(index, Input::Contested { address, mac }),
             Event::Burst { address, left } if self.nodes[index].answers.contains(&address) => {
                 self.burst(index, address, left);

@@ -258,6 +258,8 @@ fn told_once(settings: &Settings) -> agent::Settings {
         exclude: vips.exclude.clone(),
         refresh: vips.refresh,
         notrack: vips.notrack,
+        hand_back: vips.hand_back,
+        drain: settings.drain_deadline,
         directory: vips.directory.clone(),
     }
 }

@@ -236,6 +236,9 @@ keys! {
     "vips.notrack" ("true or false", "true")
         "Whether traffic of addresses that Postern serves is spared connection tracking, and so DNAT of host ports. Not where a firewall of the node admits by connection state alone." =>
         |s, v| { s.vips.notrack = v.flag()?; Ok(()) };
+    "vips.handBack" ("true or false", "true")
+        "Whether connections go on at the node that had an address before it moved, for as long as `drainDeadline`. Not where a switch or hypervisor lets a port send with known addresses alone." =>
+        |s, v| { s.vips.hand_back = v.flag()?; Ok(()) };
     "vips.directory" ("path of a directory", "/run/postern")
         "Where processes of this node agree on who announces, and leave to the next what they know; gone after a reboot." =>
         |s, v| { s.vips.directory = v.path()?; Ok(()) };

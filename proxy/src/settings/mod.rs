@@ -87,6 +87,8 @@ pub struct Vips {
     pub refresh: Option<Refresh>,
     /// Whether traffic of addresses that Postern serves is spared connection tracking.
     pub notrack: bool,
+    /// Whether connections go on at the node that had an address before it moved.
+    pub hand_back: bool,
     /// Where locks and what should be known at the next start lie.
     pub directory: PathBuf,
 }
@@ -398,6 +400,7 @@ impl Default for Vips {
             exclude: Exclude::default(),
             refresh: None,
             notrack: true,
+            hand_back: true,
             directory: "/run/postern".into(),
         }
     }

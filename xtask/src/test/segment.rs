@@ -20,6 +20,8 @@ pub(super) fn run() -> Result<Outcome, String> {
         "wire",
         "--test",
         "namespaces",
+        "--test",
+        "agent",
         "--locked",
         "--quiet",
     ]))?;

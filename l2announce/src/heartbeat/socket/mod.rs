@@ -142,6 +142,12 @@ impl LinkSocket {
         outcome
     }
 
+    /// Sends to `node` alone, from where it spoke last.
+    pub fn send_to_node(&mut self, now: Moment, node: &NodeName, datagram: &[u8]) -> io::Result<()> {
+        let target = self.neighbours.of(now, node).ok_or(ErrorKind::HostUnreachable)?;
+        self.send_to(datagram, target)
+    }
+
     fn groups(&self) -> impl Iterator<Item = SocketAddr> {
         let v4 = self.v4.as_ref().map(|_| SocketAddrV4::new(GROUP_V4, self.port).into());
         let v6 = self.v6.as_ref().map(|_| SocketAddrV6::new(GROUP_V6, self.port, 0, self.place.link).into());

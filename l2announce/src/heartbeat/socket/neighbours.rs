@@ -21,6 +21,12 @@ impl Neighbours {
         }
     }
 
+    /// Where `node` is, by IPv4 if it speaks that.
+    pub(super) fn of(&self, now: Moment, node: &NodeName) -> Option<SocketAddr> {
+        let find = |is_v4| self.0.get(&(node.clone(), is_v4)).filter(|(_, met)| now.since(*met) < SILENT);
+        find(true).or_else(|| find(false)).map(|(address, _)| *address)
+    }
+
     pub(super) fn all(&mut self, now: Moment) -> impl Iterator<Item = SocketAddr> {
         self.0.retain(|_, (_, met)| now.since(*met) < SILENT);
         self.0.values().map(|(address, _)| *address)

@@ -47,9 +47,18 @@ pub(in crate::kernel) fn load(base: Base, offset: u32, length: u32, into: KeyReg
 
 /// Goes on only where the first register holds `bytes`.
 pub(in crate::kernel) fn is(bytes: &[u8]) -> Expression {
+    compare(Operator::Equal, bytes)
+}
+
+/// Goes on only where the first register holds something else than `bytes`.
+pub(in crate::kernel) fn is_not(bytes: &[u8]) -> Expression {
+    compare(Operator::NotEqual, bytes)
+}
+
+fn compare(operator: Operator, bytes: &[u8]) -> Expression {
     let attributes = vec![
         Cmp::SourceRegister(KeyRegister::FIRST.number()),
-        Cmp::Op(Operator::Equal),
+        Cmp::Op(operator),
         Cmp::Data(DataAttribute::Value(bytes.to_vec())),
     ];
     Expressions::Cmp(attributes).into()

@@ -1,128 +1,25 @@
 //! Whole nodes on a real segment: who owns an address, what the kernel of a client makes of it, and how it moves.
 
+mod moves;
+mod node;
+#[path = "../segment/mod.rs"]
 mod segment;
+mod traffic;
 
 use std::{
-    collections::BTreeMap,
     net::IpAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
-use postern_l2announce::{
-    Candidate, Purpose,
-    agent::{Agent, Candidates, Inputs, Settings, Shown, Wish, Wishes},
-    election::Profile,
-    heartbeat::{Installation, Keys, Readiness},
-    link::Exclude,
-};
-use segment::{Host, PATIENCE, Segment, eventually};
-use tokio::sync::watch;
+use postern_l2announce::agent::Shown;
+
+use node::{Node, nodes, owner, wishes};
+use segment::{Host, PATIENCE, eventually};
 
 const CLIENT: &str = "192.0.2.200";
 
-/// A node, and what it is told.
-struct Node {
-    name: Arc<str>,
-    host: Host,
-    agent: Agent,
-    shown: watch::Receiver<Arc<Shown>>,
-    wishes: watch::Sender<Option<Arc<Wishes>>>,
-    keys: watch::Sender<Option<Keys>>,
-    unserved: watch::Sender<Option<Arc<str>>>,
-    readiness: watch::Sender<Readiness>,
-    directory: tempfile::TempDir,
-}
-
-fn settings(node: Arc<str>, directory: &std::path::Path) -> Settings {
-    Settings {
-        node,
-        installation: Installation::named("test"),
-        profile: Profile::DEFAULT,
-        port: 7947,
-        exclude: Exclude::default(),
-        refresh: None,
-        notrack: true,
-        directory: directory.to_owned(),
-    }
-}
-
-impl Node {
-    fn start(segment: &mut Segment, number: u8) -> Self {
-        let name: Arc<str> = format!("node-{number}").into();
-        let host = segment.host(&name, number);
-        let directory = tempfile::tempdir().expect("a directory");
-        let (wishes, _) = watch::channel(None);
-        let (keys, _) = watch::channel(Some(Keys::new(&[7; 32], None)));
-        let (unserved, _) = watch::channel(None);
-        let (readiness, _) = watch::channel(Readiness::Ready);
-        let inputs = inputs(&wishes, &keys, &unserved, &readiness);
-        let told = settings(name.clone(), directory.path());
-        let agent = host.inside(|| Agent::start(told, inputs).expect("it starts"));
-        let shown = agent.shown();
-        Self { name, host, agent, shown, wishes, keys, unserved, readiness, directory }
-    }
-
-    /// Another process of the same node, which is told the same.
-    fn successor(&self) -> Agent {
-        let inputs = inputs(&self.wishes, &self.keys, &self.unserved, &self.readiness);
-        let told = settings(self.name.clone(), self.directory.path());
-        self.host.inside(|| Agent::start(told, inputs).expect("it starts"))
-    }
-
-    fn owner(&self, address: IpAddr) -> Option<Arc<str>> {
-        self.shown.borrow().addresses.get(&address)?.view.owner.clone()
-    }
-
-    fn owns(&self, address: IpAddr) -> bool {
-        self.owner(address) == Some(self.name.clone())
-    }
-}
-
-fn inputs(
-    wishes: &watch::Sender<Option<Arc<Wishes>>>,
-    keys: &watch::Sender<Option<Keys>>,
-    unserved: &watch::Sender<Option<Arc<str>>>,
-    readiness: &watch::Sender<Readiness>,
-) -> Inputs {
-    Inputs {
-        wishes: wishes.subscribe(),
-        keys: keys.subscribe(),
-        unserved: unserved.subscribe(),
-        readiness: readiness.subscribe(),
-    }
-}
-
 fn address() -> IpAddr {
     "192.0.2.100".parse().expect("an address")
-}
-
-fn wishes(addresses: impl IntoIterator<Item = IpAddr>) -> Option<Arc<Wishes>> {
-    let wish = |address| Wish {
-        candidates: Candidates::Everybody(Candidate::default()),
-        elected_as: address,
-        purpose: Purpose::Served,
-    };
-    Some(Arc::new(addresses.into_iter().map(|address| (address, wish(address))).collect::<BTreeMap<_, _>>()))
-}
-
-fn nodes(segment: &mut Segment, addresses: &[IpAddr]) -> Vec<Node> {
-    let nodes: Vec<_> = (1..=3).map(|number| Node::start(segment, number)).collect();
-    for node in &nodes {
-        node.wishes.send_replace(wishes(addresses.iter().copied()));
-    }
-    nodes
-}
-
-/// Waits until all of `nodes` say that the same one of them owns the address; its place among them.
-fn owner(nodes: &[&Node], address: IpAddr) -> usize {
-    let mut found = None;
-    eventually("one owner", || {
-        let all: Vec<_> = nodes.iter().map(|node| node.owner(address)).collect();
-        found = nodes.iter().position(|node| all.iter().all(|owner| owner.as_ref() == Some(&node.name)));
-        found.map(drop).ok_or_else(|| format!("{all:?}"))
-    });
-    found.expect("it was found")
 }
 
 fn knows(client: &Host, node: &Node) -> Duration {
@@ -166,7 +63,7 @@ fn who_leaves_hands_over_at_once_and_who_joins_takes_nothing() {
     let all: Vec<&Node> = nodes.iter().collect();
     let first = owner(&all, address());
     let late = Node::start(&mut segment, 9);
-    late.wishes.send_replace(wishes([address()]));
+    late.wishes.send_replace(wishes(&[address()]));
     let mut everybody = all.clone();
     everybody.push(&late);
     assert_eq!(owner(&everybody, address()), first, "who joins takes nothing");
