@@ -1,0 +1,100 @@
+//! What is meant to happen: a node is stopped, or gets another version. Nobody is turned away.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    client,
+    failures::print,
+    segment::{eventually, pass},
+    world::{VIP, World, manifests},
+};
+
+#[test]
+fn who_is_told_to_stop_hands_over_and_no_new_connection_is_refused() {
+    let Some(mut world) = World::start() else { return };
+    let (mut quiet, mut unanswered) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let owner = world.owner();
+        let (datagrams, requests) = (client::datagrams(&world.client, VIP), client::requests(&world.client, VIP));
+        let (heard, connection) = (client::arping(&world.client, VIP), client::connection(&world.client, VIP));
+        pass(Duration::from_millis(500));
+        world.nodes[owner].signal(Signal::TERM);
+        let told = Instant::now();
+        let next = world.owner_without(owner);
+        world.nodes[owner].ended();
+        let ended = told.elapsed();
+        pass(Duration::from_millis(500));
+        let (answered, requests) = (datagrams.stop(), requests.stop());
+        let (heard, (count, end)) = (heard.stop(), connection.stop());
+        println!(
+            "SIGTERM: {} datagrams and {} requests answered, failed: {:?}; the old connection: {count} answers, ended by {end:?}; \
+             the old owner's last answer after {:?}, the next one's first after {:?}; the process ended after {ended:?}",
+            answered.count(),
+            requests.count(),
+            requests.failed,
+            heard.last_of(world.nodes[owner].host.mac, told),
+            heard.first_of(world.nodes[next].host.mac, told),
+        );
+        // One that the kernel would send again a second later counts as failed here; nobody may be turned away.
+        let turned_away = |why: &str| !why.contains("timed out");
+        assert!(!requests.failed.keys().any(|why| turned_away(why)), "{:?}", requests.failed);
+        assert_eq!(world.answering(), [world.nodes[next].host.mac]);
+        quiet.push(answered.outage());
+        unanswered.push(requests.outage());
+        world.nodes[owner].start();
+        assert_eq!(world.owner(), next, "who returns takes nothing");
+    }
+    print("SIGTERM, datagrams unanswered (min / median / max)", quiet);
+    print("SIGTERM, requests unanswered (min / median / max)", unanswered);
+}
+
+#[test]
+fn a_new_process_of_the_owner_goes_on_and_nobody_notices() {
+    let Some(mut world) = World::prepare(&manifests(&[VIP])) else { return };
+    for node in &mut world.nodes {
+        let meeting = node.directory();
+        fs::create_dir_all(&meeting).expect("made");
+        let socket = meeting.join("handover.sock").display().to_string();
+        node.settings.push(("POSTERN_HANDOVER_SOCKET".to_owned(), socket));
+    }
+    world.run();
+    let owner = world.owner();
+    let epoch = world.epoch(owner);
+    let (datagrams, requests) = (client::datagrams(&world.client, VIP), client::requests(&world.client, VIP));
+    let heard = client::arping(&world.client, VIP);
+    let start = Instant::now();
+    for round in 1..=2 {
+        let new = world.nodes[owner].spawn();
+        eventually("it takes over", || {
+            let said = world.nodes[owner].said();
+            let count = said.matches("taken over from the predecessor").count();
+            if count == round && said.matches("another process has taken over").count() == round {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        });
+        let mut old = world.nodes[owner].replace(new);
+        kill_process(Pid::from_child(&old), Signal::TERM).expect("it is ours");
+        old.wait().expect("it ends");
+        assert_eq!(world.owner(), owner, "the address stays on its node");
+    }
+    pass(Duration::from_secs(2));
+    let (answered, requests, heard) = (datagrams.stop(), requests.stop(), heard.stop());
+    let mac = world.nodes[owner].host.mac;
+    println!(
+        "two rolling updates: {} requests answered, failed: {:?}, longest time without an answer: requests {:?}, datagrams {:?}",
+        requests.count(),
+        requests.failed,
+        requests.outage(),
+        answered.outage()
+    );
+    assert!(requests.failed.is_empty(), "{:?}", requests.failed);
+    assert_eq!(heard.answering(start, Instant::now()), [mac], "another node would have been asked");
+    assert_eq!((world.owner(), world.epoch(owner)), (owner, epoch));
+}
