@@ -7,7 +7,7 @@ mod wish;
 use std::{
     path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ use postern_config::{
 };
 use postern_l2announce::{
     agent::{self, Agent, Inputs, Shown, Wishes},
+    election::State,
     heartbeat::{Installation, Keys, Readiness},
 };
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,9 @@ use crate::{
 
 /// How often it is seen whether workers run, and what is shown is brought up to date.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How long to wait for listeners before addresses are announced that need none.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What an operator may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,16 @@ impl Vips {
     pub fn ask(&self, command: Command) {
         // An error means that nothing is announced any more.
         let _ended = self.commands.send(command);
+    }
+
+    /// Resolves once this process answers for no address that another node could take.
+    pub async fn left(&self) {
+        let mut shown = self.shown.subscribe();
+        let answers = |shown: &Arc<Shown>| {
+            let others = shown.peers.values().any(|peer| peer.readiness == Readiness::Ready);
+            others && shown.addresses.values().any(|it| matches!(it.view.state, State::Owned | State::Offered(_)))
+        };
+        let _ended = shown.wait_for(|shown| !answers(shown)).await;
     }
 
     /// A successor has the sockets, and goes on announcing.
@@ -170,11 +184,18 @@ impl Announcer {
         let mut pulse = Pulse::of(workers);
         let mut agent: Option<Agent> = None;
         let mut look = tokio::time::interval(LOOK);
+        let started = Instant::now();
         loop {
-            self.tell(&served, &tell, &pulse);
-            agent = self.in_phase(*phase.borrow_and_update(), agent, &settings, &tell);
-            if let Some(agent) = &agent {
-                self.vips.shown.send_replace(agent.shown().borrow().clone());
+            let now = *phase.borrow_and_update();
+            // What it serves on its way out is decided: it gives everything away, and drains then.
+            if now != Phase::Leaving {
+                self.tell(&served, &tell, &pulse);
+            }
+            let begins = serves_or_never_will(&served) || started.elapsed() >= PATIENCE;
+            agent = if begins || agent.is_some() { self.in_phase(now, agent, &settings, &tell) } else { None };
+            let mut news = agent.as_ref().map(Agent::shown);
+            if let Some(news) = &mut news {
+                self.vips.shown.send_replace(news.borrow_and_update().clone());
             }
             tokio::select! {
                 Ok(()) = plans.changed() => {}
@@ -183,6 +204,7 @@ impl Announcer {
                 () = keys_changed(&mut self.keys) => {
                     tell.keys.send_replace(self.current_keys(&settings));
                 }
+                () = shown_changed(&mut news), if now == Phase::Leaving => {}
                 _ = look.tick() => pulse.feel(),
             }
         }
@@ -289,6 +311,21 @@ fn unserved(served: &Served, pulse: &Pulse) -> Option<Arc<str>> {
         return Some(format!("nothing is bound: {why}").into());
     }
     pulse.trouble()
+}
+
+/// What a predecessor hands over is lost if the agent begins with the word that nothing is served.
+fn serves_or_never_will(served: &Served) -> bool {
+    let is_observing = served.shared.observing.load(Relaxed);
+    !served.shared.settings.roles.serve || is_observing || !served.listeners.load().bound.is_empty()
+}
+
+async fn shown_changed(news: &mut Option<watch::Receiver<Arc<Shown>>>) {
+    if let Some(news) = news
+        && news.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 async fn keys_changed(keys: &mut Option<watch::Receiver<peers::Keys>>) {

@@ -56,6 +56,8 @@ use crate::{
     worker::{Shared, Worker, Workers},
 };
 
+/// Another node takes an address within a second, or there is none that can.
+const LEAVING: Duration = Duration::from_secs(2);
 /// What is left of connections that were broken off gets this long to end.
 const LAST_BREATH: Duration = Duration::from_secs(5);
 
@@ -275,6 +277,13 @@ impl App {
         }
         state.set_draining();
         state.vips.leave();
+        // Until other nodes have them, new connections still come here.
+        tokio::select! {
+            () = state.vips.left() => {}
+            () = &mut serving => {}
+            () = &mut announcing => {}
+            () = tokio::time::sleep(LEAVING) => tracing::warn!("no other node has taken the addresses of this one"),
+        }
         let deadline = state.shared.settings.drain_deadline;
         tracing::info!(?deadline, "draining");
         let ended = tokio::select! {
