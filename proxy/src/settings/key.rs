@@ -90,7 +90,7 @@ keys! {
         "Kubernetes YAML and JSON, read with all directories below and again whenever a file changes." =>
         |s, v| { s.manifests = Some(v.path()?); Ok(()) };
     "roles" ("list of serve, announce, control", "serve, announce, control")
-        "What this Postern does: serve traffic; announce addresses, which comes with a later version; control: hold the Lease and write what the cluster is shown." =>
+        "What this Postern does: serve traffic; announce virtual addresses; control: hold the Lease and write what the cluster is shown." =>
         |s, v| {
             s.roles = Roles::parse(&v.list()?)?;
             s.cluster.scope.control = s.roles.control;
