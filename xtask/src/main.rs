@@ -34,6 +34,7 @@ usage: cargo xtask test [STEP...]       every check that CI runs, fast ones firs
        cargo xtask e2e [--image TAR] [SCENARIO...]
                                         image and chart on a cluster of three nodes, beside a real Traefik (root);
                                         TAR is an image named localhost/postern:e2e that was made before
+       cargo xtask vip [FILTER]         virtual addresses through power cuts, partitions and more between namespaces (root)
        cargo xtask kube up DIR [--port N] | down DIR
                                         an API server and etcd on loopback, with their state in DIR
        cargo xtask cluster up DIR [--nodes N] [--port N] | down DIR
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::run(rest),
         "conformance" => conformance::run(rest),
         "e2e" => e2e::run(rest),
+        "vip" => test::vip(rest),
         "kube" => kube::kube(rest),
         "cluster" => kube::cluster(rest),
         _ => return usage(),

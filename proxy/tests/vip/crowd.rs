@@ -13,6 +13,7 @@ use crate::{
 };
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn two_hundred_addresses_move_at_once() {
     let numbers = (10..=199).chain(210..=219);
     let addresses: Vec<_> = numbers.map(|number| Ipv4Addr::new(192, 0, 2, number)).collect();
@@ -55,6 +56,7 @@ fn two_hundred_addresses_move_at_once() {
 }
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn changes_of_endpoints_say_nothing_on_the_segment() {
     let Some(world) = World::start() else { return };
     // Who has become owner says so a few times.

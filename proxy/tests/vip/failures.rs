@@ -21,6 +21,7 @@ pub(crate) fn print(what: &str, mut times: Vec<Duration>) {
 }
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn a_power_cut_moves_the_address_within_the_bound_and_its_end_moves_nothing() {
     let Some(world) = World::start() else { return };
     let (mut quiet, mut refused) = (Vec::new(), Vec::new());
@@ -50,6 +51,7 @@ fn a_power_cut_moves_the_address_within_the_bound_and_its_end_moves_nothing() {
 }
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn who_is_killed_never_answers_again_and_takes_nothing_when_it_is_started_again() {
     let Some(mut world) = World::start() else { return };
     let mut outages = Vec::new();
@@ -80,6 +82,7 @@ fn who_is_killed_never_answers_again_and_takes_nothing_when_it_is_started_again(
 }
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn who_was_stopped_for_a_while_answers_no_more_until_it_has_looked_around() {
     let Some(world) = World::start() else { return };
     let owner = world.owner();

@@ -15,6 +15,7 @@ add chain inet cut out { type filter hook output priority 0 ; }
 ";
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn an_owner_whose_heartbeats_are_lost_goes_on_alone() {
     let Some(world) = World::start() else { return };
     let cases = [("both ways", ["in", "out"].as_slice()), ("from the owner", &["out"]), ("to the owner", &["in"])];
@@ -39,6 +40,7 @@ fn an_owner_whose_heartbeats_are_lost_goes_on_alone() {
 }
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn after_a_partition_there_is_one_owner_again() {
     let Some(world) = World::start() else { return };
     for _ in 0..3 {

@@ -15,6 +15,7 @@ use crate::{
 };
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn who_is_told_to_stop_hands_over_and_no_new_connection_is_refused() {
     let Some(mut world) = World::start() else { return };
     let (mut quiet, mut unanswered) = (Vec::new(), Vec::new());
@@ -54,6 +55,7 @@ fn who_is_told_to_stop_hands_over_and_no_new_connection_is_refused() {
 }
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn a_new_process_of_the_owner_goes_on_and_nobody_notices() {
     let Some(mut world) = World::prepare(&manifests(&[VIP])) else { return };
     for node in &mut world.nodes {

@@ -9,6 +9,7 @@ use crate::{
 };
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn an_address_that_somebody_else_has_is_not_announced_and_whose_it_is_is_said() {
     let Some(mut world) = World::prepare(&manifests(&[VIP])) else { return };
     let stranger = world.segment.host("stranger", 50);
@@ -33,6 +34,7 @@ fn an_address_that_somebody_else_has_is_not_announced_and_whose_it_is_is_said() 
 }
 
 #[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
 fn a_node_that_lacks_a_capability_owns_nothing_and_names_it() {
     let Some(mut world) = World::prepare(&manifests(&[VIP])) else { return };
     let cases = [(0, "net_raw", "CAP_NET_RAW"), (1, "net_admin", "CAP_NET_ADMIN")];

@@ -8,6 +8,8 @@ mod kubernetes;
 mod schemas;
 mod segment;
 
+pub(crate) use segment::vip;
+
 use crate::{
     step::{self, Outcome, Step},
     tools,
