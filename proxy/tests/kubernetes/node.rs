@@ -40,6 +40,8 @@ impl Node {
         command.env("POSTERN_BIND", "127.0.0.1").env("POSTERN_MAP_PORT", "80=0,443=0");
         command.env("POSTERN_KUBERNETES_CACHE", cache).env("POSTERN_KUBERNETES_ADDRESSES", ADDRESS);
         command.env("HOME", directory.path());
+        // Nothing of the machine's own network is touched: announcing has tests of its own, in namespaces.
+        command.env("POSTERN_ROLES", "serve,control");
         for (name, value) in variables {
             match value.is_empty() {
                 true => command.env_remove(name),

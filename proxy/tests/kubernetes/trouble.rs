@@ -153,7 +153,7 @@ fn a_kind_that_can_never_be_listed_costs_only_itself_and_heals() {
 #[ignore = "needs an API server: cargo xtask test kubernetes"]
 fn what_may_be_listed_and_not_watched_is_followed_slowly_and_told() {
     const OTHERS: &str = "{apiGroups: ['', discovery.k8s.io], verbs: [get, list, watch], \
-         resources: [services, configmaps, secrets, namespaces, endpointslices, pods]}, \
+         resources: [services, configmaps, secrets, namespaces, endpointslices, pods, nodes]}, \
          {apiGroups: [networking.k8s.io], resources: [ingressclasses], verbs: [get, list, watch]}";
     const LIST: &str = "{apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [get, list]}";
     const WATCH: &str = "{apiGroups: [networking.k8s.io], resources: [ingresses], verbs: [get, list, watch]}";
