@@ -3,7 +3,7 @@
 //!
 //! It asks by the annotations that a Service would, on itself or in `spec.infrastructure.annotations` (where users of
 //! kgateway and Envoy Gateway write them for the Service that is made for them), and by a value of `spec.addresses` that a
-//! pool has. What it asks for is kept apart from every other address: it is served there alone, and nowhere before that
+//! pool has; one that says nothing of it asks for what its GatewayClass says by the same annotations. What it asks for is kept apart from every other address: it is served there alone, and nowhere before that
 //! is on record.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
@@ -15,7 +15,7 @@ use crate::{
         convert::{Settings, annotation::field, gateway::is_taken_over, namespace, object_id},
         object::{
             Item, Meta,
-            gateway::Gateway,
+            gateway::{Gateway, GatewayClass},
             metallb::IpAddressPool,
             service::{Service, ServiceType},
         },
@@ -80,10 +80,7 @@ fn is_reached_otherwise(gateway: &Item<Gateway>, view: &View<'_>, settings: &Set
 
 impl Own {
     fn of(gateway: &Item<Gateway>, view: &View<'_>, settings: &Settings) -> Result<Option<Self>, Finding> {
-        let noted = |name| annotation(gateway, name);
-        let pool = noted(wish::ADDRESS_POOL);
-        let key = noted(wish::SHARING_KEY);
-        let by_annotation = noted(wish::ADDRESSES);
+        let Noted { pool, key, addresses: by_annotation, by_class } = Noted::of(gateway, view);
         let mut addresses = match &by_annotation {
             Some((field, list)) => wish::addresses(field, list)?,
             None => Vec::new(),
@@ -104,7 +101,8 @@ impl Own {
             [] => field_of(&pool).or(field_of(&key)).unwrap_or_default(),
             _ => by_value,
         };
-        let fields = Fields::of_gateway(field_of(&pool).unwrap_or_else(|| general.clone()), general);
+        let pool_field = field_of(&pool).unwrap_or_else(|| general.clone());
+        let fields = Fields { by_class, ..Fields::of_gateway(pool_field, general) };
         let wish = Wish { addresses, pool: pool.map(|(_, name)| name) };
         Ok(Some(Self { wish, key: key.map(|(_, key)| key), beside, problem: None, fields }))
     }
@@ -212,14 +210,67 @@ impl Own {
     }
 }
 
+/// What annotations say, and where.
+struct Noted {
+    pool: Option<(String, Arc<str>)>,
+    key: Option<(String, Arc<str>)>,
+    addresses: Option<(String, Arc<str>)>,
+    /// The class that says where, for all of its Gateways that do not say it themselves.
+    by_class: Option<Arc<str>>,
+}
+
+impl Noted {
+    fn of(gateway: &Item<Gateway>, view: &View<'_>) -> Self {
+        let [pool, key, addresses] =
+            [wish::ADDRESS_POOL, wish::SHARING_KEY, wish::ADDRESSES].map(|name| annotation(gateway, name));
+        let values = &gateway.body.spec.addresses;
+        let says_where = pool.is_some()
+            || addresses.is_some()
+            || values.iter().any(|it| it.value.as_ref().is_some_and(|value| !value.is_empty()));
+        // One without a value says that it wants none, whatever its class says.
+        let [pool, key, addresses] = [pool, key, addresses].map(|noted| noted.filter(|(_, value)| !value.is_empty()));
+        let own = Self { pool, key, addresses, by_class: None };
+        if says_where { own } else { own.or_of_class(gateway, view) }
+    }
+
+    fn or_of_class(self, gateway: &Item<Gateway>, view: &View<'_>) -> Self {
+        let Some(class) = view.get::<GatewayClass>("", &gateway.body.spec.gateway_class_name) else { return self };
+        let noted = |name| {
+            let value = wish::annotation(&class.meta.annotations, name).filter(|value| !value.is_empty())?;
+            Some((BY_CLASS.to_owned(), value.clone()))
+        };
+        let (pool, addresses) = (noted(wish::ADDRESS_POOL), noted(wish::ADDRESSES));
+        let by_class = (pool.is_some() || addresses.is_some()).then(|| class.meta.name.clone());
+        Self { pool, addresses, key: self.key.or_else(|| noted(wish::SHARING_KEY)), by_class }
+    }
+}
+
+/// Where a Gateway says what its class asks for in its place.
+const BY_CLASS: &str = "spec.gatewayClassName";
+
 /// An annotation of the Gateway, and where it stands: its own come before those for its infrastructure.
 fn annotation(gateway: &Item<Gateway>, name: &str) -> Option<(String, Arc<str>)> {
     let infrastructure = gateway.body.spec.infrastructure.as_ref().map(|it| &it.annotations);
     let places = [(Some(&gateway.meta.annotations), field as fn(&str) -> String), (infrastructure, of_infrastructure)];
     places.into_iter().find_map(|(annotations, field)| {
-        let value = wish::annotation(annotations?, name).filter(|value| !value.is_empty())?;
+        let value = wish::annotation(annotations?, name)?;
         Some((field(&format!("{}{name}", super::PREFIX)), value.clone()))
     })
+}
+
+/// What is wrong with what a class asks for, for its Gateways.
+pub(in crate::kubernetes::convert) fn of_class(class: &Item<GatewayClass>, view: &View<'_>) -> Vec<Finding> {
+    let noted = |name| wish::annotation(&class.meta.annotations, name).filter(|value| !value.is_empty());
+    let at = |name: &str| field(&format!("{}{name}", super::PREFIX));
+    let mut findings: Vec<_> = wish::deprecated(&class.meta.annotations, field).collect();
+    findings.extend(noted(wish::ADDRESSES).and_then(|list| wish::addresses(&at(wish::ADDRESSES), list).err()));
+    let is_there = |name: &Arc<str>| view.all::<IpAddressPool>(None).any(|pool| pool.meta.name == *name);
+    if let Some(name) = noted(wish::ADDRESS_POOL).filter(|name| !is_there(name)) {
+        let message = format!("there is no IPAddressPool {name}, so its Gateways get no address");
+        let finding = Finding::warning(at(wish::ADDRESS_POOL), "PoolNotFound", message);
+        findings.push(finding.remedy("correct the name, or add the pool"));
+    }
+    findings
 }
 
 pub(super) fn of_infrastructure(name: &str) -> String {

@@ -16,6 +16,7 @@ mod wish;
 use std::{collections::BTreeMap, sync::Arc};
 
 pub use claim::owner_annotation;
+pub(in crate::kubernetes::convert) use gateway::of_class;
 pub(in crate::kubernetes) use gateway::{Asked, asked};
 pub use wish::is_wish;
 
@@ -94,6 +95,8 @@ pub struct Fields {
     pub second: Option<Arc<str>>,
     /// Where what it was given stands.
     pub given: Arc<str>,
+    /// The GatewayClass that asks in its place.
+    pub by_class: Option<Arc<str>>,
     /// Whether it can do without, if there are no pools at all.
     pub is_optional: bool,
 }
@@ -106,6 +109,7 @@ impl Fields {
             families: "spec.ipFamilies".into(),
             second: Some("spec.ipFamilyPolicy".into()),
             given: "status.loadBalancer".into(),
+            by_class: None,
             is_optional: true,
         }
     }
@@ -118,6 +122,7 @@ impl Fields {
             general,
             second: None,
             given: "status.addresses".into(),
+            by_class: None,
             is_optional: false,
         }
     }

@@ -21,8 +21,10 @@ pub fn findings(exposed: &Exposed, outcome: &Outcome) -> Vec<Finding> {
 }
 
 fn failed(exposed: &Exposed, refusal: &Refusal) -> Finding {
-    Finding::refused(field(exposed, refusal), "AllocationFailed", format!("it gets no address: {refusal}"))
-        .remedy(remedy(refusal))
+    let by_class = exposed.fields.by_class.as_ref();
+    let asks = by_class.map(|class| format!(" (GatewayClass {class} asks for it)")).unwrap_or_default();
+    let message = format!("it gets no address: {refusal}{asks}");
+    Finding::refused(field(exposed, refusal), "AllocationFailed", message).remedy(remedy(refusal))
 }
 
 fn field<'a>(exposed: &'a Exposed, refusal: &Refusal) -> &'a str {

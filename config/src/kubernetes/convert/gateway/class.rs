@@ -3,7 +3,7 @@
 use super::reason;
 use crate::{
     kubernetes::{
-        convert::{Contribution, Settings},
+        convert::{Contribution, Settings, exposure},
         object::{Item, gateway::GatewayClass},
         view::View,
     },
@@ -49,8 +49,9 @@ fn of(class: &Item<GatewayClass>, settings: &Settings) -> Ownership {
 }
 
 /// A class contributes nothing by itself.
-pub(super) fn convert(class: &Item<GatewayClass>, _: &View<'_>, settings: &Settings) -> Contribution {
-    let finding = match of(class, settings) {
+pub(super) fn convert(class: &Item<GatewayClass>, view: &View<'_>, settings: &Settings) -> Contribution {
+    let ownership = of(class, settings);
+    let finding = match ownership {
         Ownership::Refused => Some(
             Finding::refused("spec.parametersRef", reason::INVALID_PARAMETERS, "parameters of a class are not carried")
                 .remedy("remove parametersRef"),
@@ -68,5 +69,9 @@ pub(super) fn convert(class: &Item<GatewayClass>, _: &View<'_>, settings: &Setti
             )
         }),
     };
-    Contribution { findings: finding.into_iter().collect(), ..Contribution::default() }
+    let mut findings: Vec<_> = finding.into_iter().collect();
+    if matches!(ownership, Ownership::Own | Ownership::TakenOver) {
+        findings.extend(exposure::of_class(class, view));
+    }
+    Contribution { findings, ..Contribution::default() }
 }
