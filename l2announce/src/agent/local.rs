@@ -58,15 +58,13 @@ impl Known<'_> {
                 "other nodes may own it too, and there is no key to speak to them with".into(),
             ));
         }
-        if let Some(why) = self.ground.refusal(address) {
-            return Err(Hindrance::Other(why.clone()));
-        }
+        self.ground.verdict(address).map_err(Hindrance::Other)?;
         if let Some(why) = self.unserved.filter(|_| purpose == Purpose::Served) {
             return Err(Hindrance::Other(format!("what arrives is not served: {why}").into()));
         }
         let placement = self.placements.get(&address).ok_or(Hindrance::Unknown)?;
-        let heard: BTreeSet<LinkId> =
-            placement.places.iter().map(|place| place.index).filter(|link| self.ears.is_open(*link)).collect();
+        let places = placement.places.iter().filter(|place| self.ground.covers(&place.name));
+        let heard: BTreeSet<LinkId> = places.map(|place| place.index).filter(|link| self.ears.is_open(*link)).collect();
         if heard.is_empty() { Err(self.nowhere(placement)) } else { Ok(heard) }
     }
 

@@ -15,13 +15,13 @@ use tokio::{
 use super::{
     End, Inputs, Peer, Settings, Shown, ShownAddress, Wishes,
     ears::{Ears, Received},
-    ground::Ground,
+    ground::{Done, Ground},
     local::Known,
     moves::{Happened, Moves, Neighbourhood, Spoken},
     seat::Seat,
 };
 use crate::{
-    Interfaces, Moment, NodeName,
+    Interfaces, Moment, NodeName, Purpose,
     election::{Election, Input, Local, Order, Outcome, Probe},
     flows,
     heartbeat::{Heard, Inbox, Keys, LinkId, Outbox, Readiness, Refusal, Speaker},
@@ -51,25 +51,34 @@ pub(super) async fn run(
         seat = Seat::take(&settings.directory) => seat,
         _ended = end.wait_for(|end| *end != End::Never) => return,
     };
-    let open = loop {
-        match open(&settings).await {
-            Ok(open) => break open,
-            Err(error) => show.send_replace(Arc::new(unable(&settings, &error))),
-        };
-        tokio::select! {
-            () = tokio::time::sleep(AGAIN) => {}
-            _ended = end.wait_for(|end| *end != End::Never) => return,
-        }
+    let (open, ground) = tokio::select! {
+        both = async { (begin(&settings, &show, open).await, begin(&settings, &show, Ground::open).await) } => both,
+        _ended = end.wait_for(|end| *end != End::Never) => return,
     };
     let Open { station, events, driver, links, watch } = open;
-    let agent = Loop::new(settings, seat, station, (links, watch), &inputs, show);
+    let agent = Loop::new(settings, (seat, ground), station, (links, watch), &inputs, show);
     tokio::select! {
         () = agent.run(inputs, events, rebalance, end) => {}
         () = driver.run() => {}
     }
 }
 
-fn unable(settings: &Settings, error: &WatchError) -> Shown {
+/// Opens something that must be there before anything else, however long it takes.
+async fn begin<T, E: std::error::Error>(
+    settings: &Settings,
+    show: &watch::Sender<Arc<Shown>>,
+    open: impl AsyncFn(&Settings) -> Result<T, E>,
+) -> T {
+    loop {
+        match open(settings).await {
+            Ok(opened) => return opened,
+            Err(error) => show.send_replace(Arc::new(unable(settings, &error))),
+        };
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn unable(settings: &Settings, error: &impl std::error::Error) -> Shown {
     tracing::error!(%error, "nothing can be announced; trying on");
     Shown { at: now(), node: settings.node.clone(), problem: Some(error.to_string().into()), ..Shown::default() }
 }
@@ -102,6 +111,7 @@ enum Woken {
     Links(Result<bool, WatchError>),
     Received(Received),
     Moved(Happened),
+    Ground(Done),
     Told,
     Rebalance,
     End,
@@ -144,7 +154,7 @@ struct Loop {
 impl Loop {
     fn new(
         settings: Settings,
-        seat: Seat,
+        (seat, ground): (Seat, Ground),
         station: Station,
         (links, watch): (Links, Watch),
         inputs: &Inputs,
@@ -154,7 +164,6 @@ impl Loop {
         let key = inputs.keys.borrow().clone();
         let (has_key, keys) = (key.is_some(), key.unwrap_or_else(nobodys));
         let speaker = Speaker { node: settings.node.clone(), installation: settings.installation, boot: boot() };
-        let ground = Ground::open(&settings);
         Self {
             election: Election::new(settings.node.clone(), settings.profile, seat.remembered(now)),
             inbox: Inbox::new(settings.node.clone(), settings.installation, keys.clone()),
@@ -197,12 +206,13 @@ impl Loop {
         loop {
             self.turn();
             let until = self.next_time();
-            let Self { watch, links, ears, moves, .. } = &mut self;
+            let Self { watch, links, ears, moves, ground, .. } = &mut self;
             let woken = tokio::select! {
                 event = events.recv() => Woken::Event(event),
                 told = follow(watch, links) => Woken::Links(told),
                 received = ears.receive() => Woken::Received(received),
                 moved = moves.happens() => Woken::Moved(moved),
+                done = ground.answers() => Woken::Ground(done),
                 () = changed(&mut inputs) => Woken::Told,
                 Some(()) = rebalance.recv() => Woken::Rebalance,
                 Ok(()) = end.changed() => Woken::End,
@@ -218,6 +228,7 @@ impl Loop {
                 }
                 Woken::Received((link, bytes, sender)) => self.hear(link, &bytes, sender),
                 Woken::Moved(happened) => self.moves.happened(happened),
+                Woken::Ground(done) => self.answered(done),
                 Woken::Told => self.hear_inputs(&mut inputs),
                 Woken::Rebalance => self.election.handle(now(), Input::Rebalance),
                 Woken::End => {
@@ -357,15 +368,36 @@ impl Loop {
         let indexes: BTreeSet<LinkId> = places().map(|place| place.index).collect();
         let names = places().map(|place| place.name.clone()).collect();
         self.ears.reconcile(&indexes, &self.links);
-        self.ground.set_links(names);
+        if self.is_placed() {
+            self.ground.want(self.own_purposes(), names);
+        }
         self.localise();
+    }
+
+    /// Whether it is known of every address where it may be.
+    fn is_placed(&self) -> bool {
+        self.wishes.is_some() && self.watched.keys().all(|address| self.placements.contains_key(address))
+    }
+
+    fn own_purposes(&self) -> BTreeMap<IpAddr, Purpose> {
+        let wishes = self.wishes.iter().flat_map(|wishes| wishes.iter());
+        wishes
+            .filter(|(address, _)| self.watched.contains_key(*address))
+            .map(|(address, wish)| (*address, wish.purpose))
+            .collect()
+    }
+
+    fn answered(&mut self, done: Done) {
+        if self.ground.answered(done) {
+            self.localise();
+        }
     }
 
     fn localise(&mut self) {
         let Some(wishes) = &self.wishes else { return };
         // What another process hands over is taken with the first word, or not at all.
-        let is_placed = self.watched.keys().all(|address| self.placements.contains_key(address));
-        if !is_placed && !self.is_known {
+        let is_ready = self.is_placed() && self.ground.has_answered();
+        if !is_ready && !self.is_known {
             return;
         }
         let was_known = std::mem::replace(&mut self.is_known, true);
@@ -454,7 +486,6 @@ impl Loop {
         let node = &*self.settings.node;
         let own: Vec<_> =
             wishes.iter().filter_map(|(address, wish)| Some((*address, wish, wish.candidate(node)?))).collect();
-        self.ground.set_addresses(own.iter().map(|(address, wish, _)| (*address, wish.purpose)).collect());
         let watched: BTreeMap<IpAddr, Interfaces> =
             own.iter().map(|(address, _, candidate)| (*address, candidate.interfaces.clone())).collect();
         for address in self.watched.keys().filter(|address| !watched.contains_key(address)) {
@@ -490,9 +521,7 @@ impl Loop {
         }
         if now.since(self.settled) >= SETTLE {
             self.settled = now;
-            if self.ground.settle() {
-                self.localise();
-            }
+            self.ground.settle();
             self.place();
         }
     }

@@ -2,6 +2,8 @@
 
 use std::{io, net::IpAddr, path::PathBuf, sync::Arc};
 
+use rustix::io::Errno;
+
 use super::ability::Lack;
 
 /// Why the kernel state could not be brought about.
@@ -76,6 +78,25 @@ pub enum Error {
     TooManyOwners(usize),
 }
 
+impl Error {
+    /// Whether the same may well succeed a little later, though nobody does anything about it: somebody else has the turn,
+    /// a message was lost, or what was read has been changed by others before it was acted upon. What this process may
+    /// not do, or this kernel cannot, stays as it is.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Refused { source, .. } => is_passing(source),
+            _ => false,
+        }
+    }
+}
+
+fn is_passing(source: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, Interrupted, NotFound, Other, OutOfMemory, ResourceBusy, TimedOut, WouldBlock};
+    let kinds = [AlreadyExists, Interrupted, NotFound, OutOfMemory, Other, ResourceBusy, TimedOut, WouldBlock];
+    kinds.contains(&source.kind()) || source.raw_os_error() == Some(Errno::NOBUFS.raw_os_error())
+}
+
 /// Why an address gets no kernel state, and so must not be announced by this node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -100,4 +121,31 @@ pub enum Refusal {
 pub(super) fn is_unicast(address: IpAddr) -> bool {
     let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
     !(address.is_unspecified() || address.is_loopback() || address.is_multicast() || broadcast)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_or_cannot_be_done_does_not_pass() {
+        let refused = |errno: Errno| Error::Refused { doing: "try", source: errno.into() };
+        let table = [
+            (Error::Busy { path: "/run/postern/turn".into(), seconds: 1 }, true),
+            (refused(Errno::BUSY), true),
+            (refused(Errno::AGAIN), true),
+            (refused(Errno::NOBUFS), true),
+            (refused(Errno::NOENT), true),
+            (Error::Refused { doing: "list", source: io::ErrorKind::TimedOut.into() }, true),
+            (refused(Errno::PERM), false),
+            (refused(Errno::ACCESS), false),
+            (refused(Errno::OPNOTSUPP), false),
+            (refused(Errno::INVAL), false),
+            (Error::Lacks(Lack::NetAdmin), false),
+            (Error::File { path: "/run/postern".into(), source: Errno::ROFS.into() }, false),
+        ];
+        for (error, passes) in table {
+            assert_eq!(error.is_passing(), passes, "{error}");
+        }
+    }
 }

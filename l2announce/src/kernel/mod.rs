@@ -141,11 +141,18 @@ impl Kernel {
         self.settle()
     }
 
+    /// Sets both at once.
+    pub fn set(&mut self, addresses: BTreeMap<IpAddr, Purpose>, links: BTreeSet<Arc<str>>) -> Result<Applied, Error> {
+        (self.addresses, self.links) = (addresses, links);
+        self.settle()
+    }
+
     /// Brings the kernel to what was set. To be called when a link has come or has changed, when an address of the node
     /// has, and now and then: others flush rule sets, and what was not removed beside another process is removed once it
     /// is gone.
     ///
-    /// After an error nothing is certain, and no address should be announced that was not before.
+    /// After an error nothing is certain, and no address should be announced that was not before. After one that passes
+    /// ([`Error::is_passing`]) what was announced goes on, and it is to be tried again.
     pub fn settle(&mut self) -> Result<Applied, Error> {
         let turn = self.hold.turn()?;
         let alone = self.hold.is_alone(&turn)?;

@@ -1,6 +1,6 @@
 //! A whole node on a segment, and what it is told.
 
-use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs::File, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use postern_l2announce::{
     Candidate, Purpose,
@@ -9,6 +9,7 @@ use postern_l2announce::{
     heartbeat::{Installation, Keys, Readiness},
     link::Exclude,
 };
+use rustix::fs::{FlockOperation, flock};
 use tokio::sync::watch;
 
 use crate::segment::{Host, Segment, eventually};
@@ -52,6 +53,19 @@ impl Node {
         let inputs = inputs(&self.wishes, &self.keys, &self.unserved, &self.readiness);
         let told = settings(self.name.clone(), self.directory.path());
         self.host.inside(|| Agent::start(told, inputs).expect("it starts"))
+    }
+
+    /// The turn to change the kernel's state, as another process of the node has it: until it is dropped.
+    pub(crate) fn turn(&self) -> File {
+        let turn = File::options().write(true).open(self.directory.path().join("turn")).expect("the agent has made it");
+        flock(&turn, FlockOperation::LockExclusive).expect("a turn takes milliseconds");
+        turn
+    }
+
+    /// Why it does not own the address itself.
+    pub(crate) fn why_not(&self, address: IpAddr) -> Option<String> {
+        let shown = self.shown.borrow();
+        shown.addresses.get(&address)?.view.others.get(&self.name).map(ToString::to_string)
     }
 
     pub(crate) fn owner(&self, address: IpAddr) -> Option<Arc<str>> {
