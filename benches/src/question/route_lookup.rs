@@ -76,11 +76,10 @@ fn run_under_callgrind(bench: &Bench<'_>, routes: usize, count: u64) -> Result<u
 }
 
 fn look_up_in(listener: &Listener, routes: usize, count: u64) {
-    let headers = http::HeaderMap::new();
+    let (method, headers, peer) = (&http::Method::GET, &http::HeaderMap::new(), [127, 0, 0, 1].into());
     let hosts: Vec<String> = (0..routes.min(1_000)).map(|at| host(at * (routes / routes.min(1_000)))).collect();
     for host in hosts.iter().cycle().take(count as usize) {
-        let request =
-            RequestKey { host, path: "/api/v1/things", query: None, method: &http::Method::GET, headers: &headers };
+        let request = RequestKey { host, path: "/api/v1/things", query: None, method, headers, peer };
         let found = listener.find(black_box(request));
         assert!(found.is_some(), "each host that is asked for has a rule");
     }

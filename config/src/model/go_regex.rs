@@ -59,6 +59,12 @@ impl PartialEq for GoRegex {
 
 impl Eq for GoRegex {}
 
+impl std::hash::Hash for GoRegex {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
 impl fmt::Debug for GoRegex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.text, f)

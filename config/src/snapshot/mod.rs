@@ -29,6 +29,7 @@ use crate::model::{
     path::PathPattern,
     route::Rule,
 };
+pub use crate::model::request::RequestKey;
 
 /// A persistent hash map with a fast, seeded hash.
 pub type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, imbl::shared_ptr::DefaultSharedPtr>;
@@ -111,21 +112,6 @@ impl fmt::Display for OwnerId {
         }
         self.object.fmt(f)
     }
-}
-
-/// What a rule is looked up by: the request after it has been normalised once.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestKey<'a> {
-    /// Lower-case host without port and trailing dot; empty when the request named none.
-    pub host: &'a str,
-    /// Normalised path, beginning with `/`.
-    pub path: &'a str,
-    /// Query without `?`.
-    pub query: Option<&'a str>,
-    /// Method.
-    pub method: &'a http::Method,
-    /// Header fields.
-    pub headers: &'a http::HeaderMap,
 }
 
 /// Watches a look-up. The data plane passes `()`, `explain` a recorder: both run the same code.

@@ -33,6 +33,7 @@ fn a_path_of_many_segments_is_probed_only_as_deep_as_prefixes_go() {
     let listener = Listener { key, name: "web".into(), transport: Transport::Plain, hosts, sni: SniTable::default() };
 
     let path = format!("/a/b{}", "/x".repeat(20_000));
-    let request = RequestKey { host: "", path: &path, query: None, method: &Method::GET, headers: &HeaderMap::new() };
+    let (method, headers, peer) = (&Method::GET, &HeaderMap::new(), [127, 0, 0, 1].into());
+    let request = RequestKey { host: "", path: &path, query: None, method, headers, peer };
     assert!(listener.find(request).is_some());
 }

@@ -19,6 +19,7 @@ mod proxy_protocol;
 mod request_host;
 mod route_match;
 mod segment;
+mod traefik_rule;
 
 pub use arp::arp;
 pub use client_hello::client_hello;
@@ -36,6 +37,7 @@ pub use peer_frame::peer_frame;
 pub use proxy_protocol::proxy_protocol;
 pub use request_host::request_host;
 pub use route_match::route_match;
+pub use traefik_rule::traefik_rule;
 
 /// A target: its name, and what runs one input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -58,4 +60,5 @@ pub const TARGETS: &[Target] = &[
     ("proxy_protocol", proxy_protocol),
     ("request_host", request_host),
     ("route_match", route_match),
+    ("traefik_rule", traefik_rule),
 ];

@@ -37,8 +37,8 @@ pub fn route_match(data: &[u8]) {
         headers.insert("x-a", HeaderValue::from_static("1"));
     }
     let host = pick(&ASKED_HOSTS, *asked_host);
-    let request =
-        RequestKey { host, path: pick(&ASKED_PATHS, *asked_rest), query: None, method: &method, headers: &headers };
+    let (path, peer) = (pick(&ASKED_PATHS, *asked_rest), [127, 0, 0, 1].into());
+    let request = RequestKey { host, path, query: None, method: &method, headers: &headers, peer };
     let listener = listener(&filed);
     let name = |rule: &Arc<Rule>| rule.source.object.name.clone();
     assert_eq!(listener.find(request).map(name), naive(&filed, request).map(name), "{request:?}");

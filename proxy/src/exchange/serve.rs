@@ -189,6 +189,7 @@ pub(crate) fn choose<O: Observer>(
         query: parts.uri.query(),
         method: &parts.method,
         headers: &parts.headers,
+        peer: connection.peer.ip(),
     };
     listener.find_observed(key, observer).cloned().ok_or_else(none)
 }

@@ -150,6 +150,7 @@ proptest! {
             query: None,
             method: &question.method,
             headers: &question.headers,
+            peer: question.from,
         };
         let found = listener.find(key).map(|rule| format!("{} {}", rule.source.object, rule.source.rule_index));
         let named = match &answer.outcome {

@@ -12,6 +12,7 @@ mod namespace;
 pub mod secret;
 mod selector;
 pub mod service;
+pub mod traefik;
 
 pub(super) use gateway::{Facts, facts, gateway_of, reason};
 

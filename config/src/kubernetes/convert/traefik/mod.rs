@@ -1,0 +1,3 @@
+//! Traefik's own route kinds.
+
+pub mod rule;
