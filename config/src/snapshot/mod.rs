@@ -20,6 +20,7 @@ pub use host_table::{HostEntry, HostTable};
 pub use path_table::PathTable;
 pub use sni_table::{SniAction, SniEntry, SniTable};
 
+pub use crate::model::request::RequestKey;
 use crate::model::{
     certificate::CertificateSlot,
     cluster::ClusterSlot,
@@ -29,7 +30,6 @@ use crate::model::{
     path::PathPattern,
     route::Rule,
 };
-pub use crate::model::request::RequestKey;
 
 /// A persistent hash map with a fast, seeded hash.
 pub type Map<K, V> = imbl::GenericHashMap<K, V, foldhash::fast::RandomState, imbl::shared_ptr::DefaultSharedPtr>;

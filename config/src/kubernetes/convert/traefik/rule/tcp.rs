@@ -23,10 +23,7 @@ pub enum Condition {
     Peer(IpNet),
 }
 
-const fn matcher(
-    name: &'static str,
-    read: fn(&[String]) -> Result<Read<Condition>, String>,
-) -> Matcher<Condition> {
+const fn matcher(name: &'static str, read: fn(&[String]) -> Result<Read<Condition>, String>) -> Matcher<Condition> {
     Matcher { name, arity: "one value", values: 1..=1, read }
 }
 

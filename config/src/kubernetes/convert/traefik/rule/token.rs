@@ -134,7 +134,8 @@ impl<'t> Tokens<'t> {
     fn escape(&mut self) -> Result<char, RuleError> {
         let at = self.position();
         self.skip('\\');
-        let wrong = RuleError::Text { at, problem: "this is no escape; use back-ticks where \\ should stand for itself" };
+        let wrong =
+            RuleError::Text { at, problem: "this is no escape; use back-ticks where \\ should stand for itself" };
         let Some(c) = self.rest.chars().next() else { return Err(wrong) };
         self.skip(c);
         Ok(match c {
