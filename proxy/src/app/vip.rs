@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     args::{self, Output, VipCommand},
-    view::vip::{VipView, VipsView},
+    view::vip::{HandBackView, VipView, VipsView},
 };
 
 /// What the admin server says it has begun.
@@ -68,8 +68,20 @@ impl fmt::Display for Text<'_> {
         for peer in &view.peers {
             writeln!(f, "  hears {}, {}, {:.1} s ago", peer.node, peer.readiness, peer.heard_seconds_ago)?;
         }
+        hand_back(f, &view.hand_back)?;
         view.vips.iter().try_for_each(|vip| one(f, vip))
     }
+}
+
+fn hand_back(f: &mut fmt::Formatter<'_>, shown: &HandBackView) -> fmt::Result {
+    if let Some(why) = &shown.off {
+        return writeln!(f, "  a planned move resets connections: {why}");
+    }
+    let HandBackView { flows, handed_back, late, failures, .. } = shown;
+    writeln!(
+        f,
+        "  hands {flows} connections back now, {handed_back} in all; {late} lists came late, {failures} failures"
+    )
 }
 
 fn one(f: &mut fmt::Formatter<'_>, vip: &VipView) -> fmt::Result {

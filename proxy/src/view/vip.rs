@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use postern_config::snapshot::{Announcement, Snapshot};
 use postern_l2announce::{
     Moment, Purpose,
-    agent::{Shown, ShownAddress},
+    agent::{HandBack, Shown, ShownAddress},
     heartbeat::Readiness,
 };
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,27 @@ pub struct VipsView {
     pub problem: Option<String>,
     /// Other nodes that are heard.
     pub peers: Vec<PeerView>,
+    /// How connections go on that an address leaves behind when it moves here.
+    pub hand_back: HandBackView,
     /// The addresses.
     pub vips: Vec<VipView>,
+}
+
+/// Connections that go on at the node that had their address before.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HandBackView {
+    /// Why they don't, if they don't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+    /// Those whose packets are sent on now.
+    pub flows: usize,
+    /// Those that were handed back when an address was taken.
+    pub handed_back: u64,
+    /// How often a node had not told all of its own in time.
+    pub late: u64,
+    /// How often the kernel refused something.
+    pub failures: u64,
 }
 
 /// Another node.
@@ -130,8 +149,16 @@ pub fn vips(vips: &Vips, snapshot: &Snapshot) -> VipsView {
         readiness: readiness(shown.readiness).to_owned(),
         problem: shown.problem.as_ref().map(ToString::to_string),
         peers: shown.peers.iter().map(peer).collect(),
+        hand_back: hand_back(&shown.hand_back),
         vips: snapshot.announcements.iter().map(vip).collect(),
     }
+}
+
+fn hand_back(shown: &HandBack) -> HandBackView {
+    let HandBack { off, flows, handed_back, late, failures } = shown;
+    let (off, flows, handed_back, late, failures) =
+        (off.as_ref().map(ToString::to_string), *flows, *handed_back, *late, *failures);
+    HandBackView { off, flows, handed_back, late, failures }
 }
 
 fn vip(shown: &Shown, address: IpAddr, announcement: &Announcement, known: Option<&ShownAddress>) -> VipView {

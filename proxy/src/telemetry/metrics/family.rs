@@ -131,6 +131,14 @@ families! {
     VIP_PAUSES = Counter "postern_vip_pauses_total" []
         "Times that the process had not run for longer than it may, and gave up what it owned.";
     VIP_REFUSALS = Counter "postern_vip_heartbeat_refusals_total" ["reason"] "Heartbeats that were not believed.";
+    VIP_FLOWS = Gauge "postern_vip_flows_handed_back" []
+        "Connections of addresses that have moved here whose packets are sent on to the node that has them.";
+    VIP_FLOWS_TOTAL = Counter "postern_vip_flows_handed_back_total" []
+        "Connections that were handed back when an address was taken from a node that offered it.";
+    VIP_FLOWS_LATE = Counter "postern_vip_hand_back_late_total" []
+        "Times that a node had not told all its connections when its address was taken: those are reset.";
+    VIP_FLOWS_FAILED = Counter "postern_vip_hand_back_failures_total" []
+        "Times that the kernel refused to hand connections back, or to end that.";
     CERTIFICATE_EXPIRY = Gauge "postern_certificate_expiry_timestamp_seconds" ["certificate"]
         "End of validity of each certificate, in seconds since 1970.";
     ACCESS_LOG_RECORDS = Counter "postern_access_log_records_total" ["result"]

@@ -1,7 +1,11 @@
 //! Virtual addresses: who owns them, and what goes over the wire for them. MetalLB's names are kept where it has one.
 
 use postern_config::snapshot::Snapshot;
-use postern_l2announce::{agent::Shown, election::State, heartbeat::Refusals};
+use postern_l2announce::{
+    agent::{HandBack, Shown},
+    election::State,
+    heartbeat::Refusals,
+};
 
 use super::{exposition::Writer, family};
 
@@ -33,6 +37,14 @@ pub(super) fn write(writer: &mut Writer, shown: &Shown, snapshot: &Snapshot) {
     writer.family(family::VIP_PEERS).count(&[], shown.peers.len() as u64);
     writer.family(family::VIP_PAUSES).count(&[], shown.pauses);
     refusals(writer, &shown.refusals);
+    hand_back(writer, &shown.hand_back);
+}
+
+fn hand_back(writer: &mut Writer, shown: &HandBack) {
+    writer.family(family::VIP_FLOWS).count(&[], shown.flows as u64);
+    writer.family(family::VIP_FLOWS_TOTAL).count(&[], shown.handed_back);
+    writer.family(family::VIP_FLOWS_LATE).count(&[], shown.late);
+    writer.family(family::VIP_FLOWS_FAILED).count(&[], shown.failures);
 }
 
 fn announced(writer: &mut Writer, shown: &Shown, snapshot: &Snapshot) {
