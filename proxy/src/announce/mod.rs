@@ -83,10 +83,6 @@ impl Vips {
     /// Resolves once this process answers for no address that another node could take.
     pub async fn left(&self) {
         let mut shown = self.shown.subscribe();
-        let answers = |shown: &Arc<Shown>| {
-            let others = shown.peers.values().any(|peer| peer.readiness == Readiness::Ready);
-            others && shown.addresses.values().any(|it| matches!(it.view.state, State::Owned | State::Offered(_)))
-        };
         let _ended = shown.wait_for(|shown| !answers(shown)).await;
     }
 
@@ -106,16 +102,23 @@ impl Vips {
         });
     }
 
-    /// The process is on its way out: other nodes take what it owns, unless a successor has it.
-    pub fn leave(&self) {
-        self.phase.send_if_modified(|phase| {
+    /// The process is on its way out: other nodes take what it owns, unless a successor has it. True if there is something
+    /// that they could take.
+    pub fn leave(&self) -> bool {
+        let leaves = self.phase.send_if_modified(|phase| {
             let changes = *phase == Phase::Here;
             if changes {
                 *phase = Phase::Leaving;
             }
             changes
         });
+        leaves && answers(&self.shown.borrow())
     }
+}
+
+fn answers(shown: &Shown) -> bool {
+    let others = shown.peers.values().any(|peer| peer.readiness == Readiness::Ready);
+    others && shown.addresses.values().any(|it| matches!(it.view.state, State::Owned | State::Offered(_)))
 }
 
 /// What decides whether addresses may be announced.

@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::{Arc, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -58,6 +58,9 @@ use crate::{
 
 /// Another node takes an address within a second, or there is none that can.
 const LEAVING: Duration = Duration::from_secs(2);
+/// Connections are accepted for so long after another node has an address: those that have not heard of it yet are told
+/// again after 1.1 s. Never for more than half of the time that a drain has.
+const LINGER: Duration = Duration::from_millis(1500);
 /// What is left of connections that were broken off gets this long to end.
 const LAST_BREATH: Duration = Duration::from_secs(5);
 
@@ -267,24 +270,26 @@ impl App {
             tasks.spawn(async move { peers.speak(&state, status).await });
         }
         tasks.spawn(signal::reopen(self.access_log.as_ref().map(access_log::Writer::reopener)));
+        // It outlives the wait for other nodes: listeners close when nobody tells them of plans any more.
+        let mut following = Box::pin(pipeline.run(&mut publisher));
         tokio::select! {
             () = stop => {}
             () = state.drain.notified() => tracing::info!("asked to drain through the API"),
-            () = pipeline.run(&mut publisher) => tracing::error!("objects are no longer followed"),
+            () = &mut following => tracing::error!("objects are no longer followed"),
             () = &mut serving => {}
             () = &mut announcing => {}
             Ok(()) = replaced => tracing::info!("replaced: leaving"),
         }
         state.set_draining();
-        state.vips.leave();
-        // Until other nodes have them, new connections still come here.
+        let told = Instant::now();
         tokio::select! {
-            () = state.vips.left() => {}
+            () = give_away(&state) => {}
             () = &mut serving => {}
             () = &mut announcing => {}
-            () = tokio::time::sleep(LEAVING) => tracing::warn!("no other node has taken the addresses of this one"),
         }
-        let deadline = state.shared.settings.drain_deadline;
+        drop(following);
+        // What is handed back to this node is so until then.
+        let deadline = state.shared.settings.drain_deadline.saturating_sub(told.elapsed());
         tracing::info!(?deadline, "draining");
         let ended = tokio::select! {
             ended = drain_all(serving, drain, break_off, deadline, at_once) => ended,
@@ -300,6 +305,17 @@ impl App {
         }
         drop((self.access_log, self.offload));
         tracing::info!("stopped");
+    }
+}
+
+/// Has other nodes take the addresses, and accepts until their clients know: new connections come here so long.
+async fn give_away(state: &State) {
+    if !state.vips.leave() {
+        return;
+    }
+    match tokio::time::timeout(LEAVING, state.vips.left()).await {
+        Ok(()) => tokio::time::sleep(LINGER.min(state.shared.settings.drain_deadline / 2)).await,
+        Err(_) => tracing::warn!("no other node has taken the addresses of this one"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -29,7 +29,7 @@ pub(crate) struct Probe<T> {
 }
 
 impl<T: Send + 'static> Probe<T> {
-    fn start(host: &Host, run: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Self {
+    pub(crate) fn start(host: &Host, run: impl FnOnce(&AtomicBool) -> T + Send + 'static) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let (host, ends) = (host.clone(), over.clone());
         let thread = thread::spawn(move || {
@@ -46,22 +46,31 @@ impl<T: Send + 'static> Probe<T> {
 }
 
 /// Datagrams that were answered: when, and by which host.
-pub(crate) struct Answered(Vec<(Instant, u8)>);
+pub(crate) struct Answered {
+    answered: Vec<(Instant, u8)>,
+    sent: usize,
+}
 
 impl Answered {
     /// The longest time without an answer.
     pub(crate) fn outage(&self) -> Duration {
-        let pairs = self.0.iter().zip(self.0.iter().skip(1));
+        let pairs = self.answered.iter().zip(self.answered.iter().skip(1));
         pairs.map(|((before, _), (after, _))| *after - *before).max().expect("some were answered")
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.0.len()
+        self.answered.len()
+    }
+
+    /// Those without an answer.
+    pub(crate) fn lost(&self) -> usize {
+        self.sent - self.answered.len()
     }
 
     /// Who answered since `moment`.
     pub(crate) fn by_since(&self, moment: Instant) -> Vec<u8> {
-        let mut all: Vec<_> = self.0.iter().filter(|(when, _)| *when >= moment).map(|(_, number)| *number).collect();
+        let mut all: Vec<_> =
+            self.answered.iter().filter(|(when, _)| *when >= moment).map(|(_, number)| *number).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -72,24 +81,27 @@ impl Answered {
 pub(crate) fn datagrams(client: &Host, address: Ipv4Addr) -> Probe<Answered> {
     Probe::start(client, move |over| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
-        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("it can");
-        let mut answered = Vec::new();
+        socket.set_read_timeout(Some(Duration::from_millis(100))).expect("it can");
+        let (mut answered, sent) = (Vec::new(), AtomicUsize::new(0));
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !over.load(Relaxed) {
                     // Nobody may be found: that is what is measured.
                     let _lost = socket.send_to(b"?", (address, ECHO));
+                    sent.fetch_add(1, Relaxed);
                     thread::sleep(Duration::from_millis(1));
                 }
             });
             let mut buffer = [0; 64];
-            while !over.load(Relaxed) {
-                if socket.recv_from(&mut buffer).is_ok() {
-                    answered.push((Instant::now(), buffer[0]));
+            loop {
+                match socket.recv_from(&mut buffer) {
+                    Ok(_) => answered.push((Instant::now(), buffer[0])),
+                    Err(_) if over.load(Relaxed) => break,
+                    Err(_) => {}
                 }
             }
         });
-        Answered(answered)
+        Answered { answered, sent: sent.into_inner() }
     })
 }
 
@@ -131,28 +143,11 @@ pub(crate) fn requests(client: &Host, address: Ipv4Addr) -> Probe<Requests> {
 pub(crate) fn request(address: Ipv4Addr, within: Duration) -> io::Result<()> {
     let mut stream = TcpStream::connect_timeout(&SocketAddr::from((address, 80)), within)?;
     stream.set_read_timeout(Some(within))?;
-    ask(&mut stream, "Connection: close\r\n")
+    ask(&mut stream, "Connection: close\r\n").map(drop)
 }
 
-/// A connection with a request each 50 ms; how many were answered, and what ended it if something did.
-pub(crate) fn connection(client: &Host, address: Ipv4Addr) -> Probe<(usize, Option<String>)> {
-    Probe::start(client, move |over| {
-        let connected = TcpStream::connect_timeout(&SocketAddr::from((address, 80)), Duration::from_secs(5));
-        let mut stream = connected.expect("a connection");
-        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("it can");
-        let mut answered = 0;
-        while !over.load(Relaxed) {
-            match ask(&mut stream, "") {
-                Ok(()) => answered += 1,
-                Err(error) => return (answered, Some(error.to_string())),
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        (answered, None)
-    })
-}
-
-fn ask(stream: &mut TcpStream, field: &str) -> io::Result<()> {
+/// One request on a connection; the response's head. Who is answered with anything but 200 has failed.
+pub(crate) fn ask(stream: &mut TcpStream, field: &str) -> io::Result<String> {
     stream.write_all(format!("GET / HTTP/1.1\r\nHost: shop.example.com\r\n{field}\r\n").as_bytes())?;
     let mut response = Vec::new();
     let mut buffer = [0; 4096];
@@ -163,11 +158,12 @@ fn ask(stream: &mut TcpStream, field: &str) -> io::Result<()> {
         }
         response.extend_from_slice(buffer.get(..length).unwrap_or_default());
     }
-    if response.starts_with(b"HTTP/1.1 200") {
-        return Ok(());
+    let text = String::from_utf8_lossy(&response).into_owned();
+    let head = text.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
+    if head.starts_with("http/1.1 200") {
+        return Ok(head);
     }
-    let status = String::from_utf8_lossy(&response).lines().next().unwrap_or_default().to_owned();
-    Err(io::Error::other(status))
+    Err(io::Error::other(head.lines().next().unwrap_or_default().to_owned()))
 }
 
 fn is_whole(response: &[u8]) -> bool {

@@ -20,6 +20,8 @@ const BACKEND: u16 = 8000;
 /// Where datagrams are answered (RFC 862).
 pub(crate) const ECHO: u16 = 7;
 const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
+/// How long a node that is told to stop waits for its connections.
+pub(crate) const DRAIN: Duration = Duration::from_secs(3);
 /// Shared by the nodes of a test, and by nobody else: it guards nothing.
 const KEY: &str = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 
@@ -54,7 +56,9 @@ impl Node {
         command.args(words).args(["serve", "--workers", "1", "--manifests"]).arg(self.folder.join("manifests"));
         command.env_clear().env("PATH", std::env::var("PATH").unwrap_or_default());
         command.env("POSTERN_CLUSTER_KEY", KEY).env("POSTERN_NODE", &self.name).env("NO_COLOR", "1");
-        command.env("POSTERN_VIPS_DIRECTORY", self.directory()).env("POSTERN_DRAIN_DEADLINE", "3s");
+        command
+            .env("POSTERN_VIPS_DIRECTORY", self.directory())
+            .env("POSTERN_DRAIN_DEADLINE", format!("{}s", DRAIN.as_secs()));
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("a log can be written");
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("it can")).stderr(log);

@@ -40,14 +40,17 @@ where
     let answers = link.clone();
     let metrics = worker.clone();
     let last = Rc::new(Cell::new(false));
+    let switched = Rc::new(Cell::new(false));
+    let switches_to = switched.clone();
     let mut closing = Closing::new(ticket, last.clone());
     let call = service_fn(move |request: http::Request<Incoming>| {
         let upgrade = request.version() == Version::HTTP_11 && request.headers().contains_key(header::UPGRADE);
-        let (link, last) = (answers.clone(), last.clone());
+        let (link, last, switched) = (answers.clone(), last.clone(), switches_to.clone());
         service(request, connection.clone(), worker.clone()).map(move |mut response| {
             let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             if upgrade {
                 link.decide(switches);
+                switched.set(switches);
             }
             if last.get() && !switches {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -55,19 +58,26 @@ where
             Ok::<_, Infallible>(response)
         })
     });
-    let mut serving = pin!(builder.serve_connection(io, call).with_upgrades());
-    let ended = poll_fn(|cx| {
-        let polled = serving.as_mut().poll(cx);
-        if polled.is_pending() && closing.poll_begin(cx).is_ready() {
-            serving.as_mut().graceful_shutdown();
-            return serving.as_mut().poll(cx);
-        }
-        polled
-    });
+    let ended = {
+        let mut serving = pin!(builder.serve_connection(io, call).with_upgrades());
+        let serves = poll_fn(|cx| {
+            let polled = serving.as_mut().poll(cx);
+            if polled.is_pending() && closing.poll_begin(cx).is_ready() {
+                serving.as_mut().graceful_shutdown();
+                return serving.as_mut().poll(cx);
+            }
+            polled
+        });
+        serves.await
+    };
     let mut too_long = false;
-    if let Err(error) = ended.await {
+    if let Err(error) = ended {
         tracing::debug!(%peer, %error, "HTTP/1 connection ended early");
         too_long = error.is_parse_too_large();
+    }
+    if switched.get() {
+        // A tunnel is a connection like another: it counts, and a drain waits for it and breaks it off.
+        link.closed().await;
     }
     // hyper asks for no more when its buffer is full, so that the guard may not have seen the byte that is too many.
     let offence = link.offence().or(too_long.then_some(Offence::HeadTooLong));

@@ -1,8 +1,12 @@
 //! What the two ends of one HTTP/1 connection tell each other: the guard in front of hyper and the service behind it.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    future::poll_fn,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    task::{Poll, Waker},
 };
 
 use futures_util::task::AtomicWaker;
@@ -17,6 +21,11 @@ pub struct Link {
     waiting: AtomicWaker,
     offence: OnceLock<Offence>,
     overdue: OnceLock<Limit>,
+    /// Whether a tunnel is to end.
+    broken: AtomicBool,
+    /// Whether the guard is gone, and the stream with it.
+    gone: AtomicBool,
+    awaiting_end: AtomicWaker,
 }
 
 /// What became of an upgrade request.
@@ -36,6 +45,16 @@ impl Link {
         let decision = if granted { Upgrade::Granted } else { Upgrade::Refused };
         self.decision.store(decision as u8, Ordering::Release);
         self.waiting.wake();
+    }
+
+    /// Waits until the stream is closed. Dropping the wait before that ends a tunnel.
+    pub async fn closed(&self) {
+        let _broken = BreaksOff(self);
+        poll_fn(|cx| {
+            self.awaiting_end.register(cx.waker());
+            if self.gone.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// What the client did wrong, if anything.
@@ -58,13 +77,34 @@ impl Link {
         let _ = self.offence.set(offence);
     }
 
+    /// Whether a tunnel is to end; otherwise `waker` is woken when it is.
+    pub(super) fn is_broken(&self, waker: &Waker) -> bool {
+        self.waiting.register(waker);
+        self.broken.load(Ordering::Acquire)
+    }
+
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.awaiting_end.wake();
+    }
+
     /// Takes the decision, or has `waker` woken when there is one.
-    pub(super) fn take_decision(&self, waker: &std::task::Waker) -> Upgrade {
+    pub(super) fn take_decision(&self, waker: &Waker) -> Upgrade {
         self.waiting.register(waker);
         match self.decision.swap(Upgrade::Undecided as u8, Ordering::AcqRel) {
             1 => Upgrade::Granted,
             2 => Upgrade::Refused,
             _ => Upgrade::Undecided,
         }
+    }
+}
+
+/// Nobody waits for a tunnel's end any more.
+struct BreaksOff<'a>(&'a Link);
+
+impl Drop for BreaksOff<'_> {
+    fn drop(&mut self) {
+        self.0.broken.store(true, Ordering::Release);
+        self.0.waiting.wake();
     }
 }

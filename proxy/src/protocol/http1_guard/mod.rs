@@ -192,6 +192,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
     }
 }
 
+impl<S> Drop for Guard<S> {
+    fn drop(&mut self) {
+        self.link.leave();
+    }
+}
+
 fn stalled(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
@@ -204,6 +210,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
         }
         match this.mode {
             Mode::Following => this.poll_followed(cx, buf),
+            Mode::Tunnel if this.link.is_broken(cx.waker()) => {
+                Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+            }
             Mode::Tunnel => this.poll_raw(cx, buf),
             Mode::Ending(_) => this.poll_tail(buf),
         }
