@@ -26,8 +26,7 @@ const SOLE_INSTALLATION: &str = "postern.dev/SoleInstallation";
 /// Features of the Gateway API 1.7 that are carried from the object to the byte, in the order that the API asks for.
 /// Whoever makes one more true adds it here; users and the conformance suite go by it.
 ///
-/// Known and missing: `GatewayStaticAddresses` (addresses come without pools yet), `GatewayInfrastructure`,
-/// `GatewayFrontendClientCertificateValidation` (+`InsecureFallback`), `ListenerSet`, `HTTPRouteCORS`,
+/// Known and missing: `GatewayInfrastructure`, `GatewayFrontendClientCertificateValidation` (+`InsecureFallback`), `ListenerSet`, `HTTPRouteCORS`,
 /// `HTTPRouteRequestMirror` (+`MultipleMirrors`, `PercentageMirror`), `TCPRoute`, `UDPRoute`, and what is experimental.
 pub(super) const FEATURES: &[&str] = &[
     "BackendTLSPolicy",
@@ -42,6 +41,7 @@ pub(super) const FEATURES: &[&str] = &[
     "GatewayHTTPSListenerDetectMisdirectedRequests",
     "GatewayPort8080",
     "GatewayRouteHostnameIntersectionPrecedence",
+    "GatewayStaticAddresses",
     "HTTPRoute",
     "HTTPRoute303RedirectStatusCode",
     "HTTPRoute307RedirectStatusCode",
