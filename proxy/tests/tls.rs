@@ -290,6 +290,28 @@ fn a_name_without_entry_gets_the_alert_that_says_so() {
     });
 }
 
+/// Who only passes TLS through has no word of it to say. (TLSRouteHostnameIntersection of the Gateway API suite.)
+#[test]
+fn a_name_without_entry_is_closed_without_a_word_where_tls_always_ends_elsewhere() {
+    let mut world = world(&[("a.example", passthrough()), ("c.example", terminate(&[]))], &[]);
+    let sni = &mut Arc::get_mut(&mut world.listener).expect("nobody else has it yet").sni;
+    sni.set(&pattern("c.example"), None);
+    run(async {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let name = ServerName::try_from("b.example").expect("a name");
+        let mut connection = ClientConnection::new(Arc::new(world.client_config(&[])), name).expect("a client");
+        let mut hello = Vec::new();
+        connection.write_tls(&mut hello).expect("a vector");
+        client.write_all(&hello).await.expect("a pipe");
+        assert!(
+            matches!(world.accept(server).await, Err(HandshakeError::UnknownName(Some(name))) if &*name == "b.example")
+        );
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).await.expect("closed");
+        assert_eq!(heard, b"");
+    });
+}
+
 #[test]
 fn a_passed_through_hello_reaches_the_backend_as_it_was() {
     let world = world(&[("a.example", passthrough())], &[]);

@@ -16,6 +16,8 @@ pub struct SniTable {
     one_label: Map<Arc<str>, Arc<SniEntry>>,
     subdomains: Map<Arc<str>, Arc<SniEntry>>,
     any: Option<Arc<SniEntry>>,
+    /// How many of them end TLS here.
+    terminating: usize,
 }
 
 /// What happens to connections whose SNI the pattern holds.
@@ -40,6 +42,12 @@ pub enum SniAction {
     Passthrough(Arc<Forward>),
     /// TLS ends here and the bytes inside go to a backend.
     TerminateTcp(Arc<[CertificateId]>, Arc<Forward>),
+}
+
+impl SniAction {
+    fn terminates(&self) -> bool {
+        !matches!(self, Self::Passthrough(_))
+    }
 }
 
 impl SniTable {
@@ -68,19 +76,29 @@ impl SniTable {
 
     /// Files `entry` under `pattern`, or removes what is there.
     pub fn set(&mut self, pattern: &HostPattern, entry: Option<Arc<SniEntry>>) {
+        let is_counted = |entry: &Option<Arc<SniEntry>>| entry.as_ref().is_some_and(|entry| entry.action.terminates());
+        let after = is_counted(&entry);
+        let before = is_counted(&self.replace(pattern, entry));
+        self.terminating = self.terminating + usize::from(after) - usize::from(before);
+    }
+
+    /// What was there.
+    fn replace(&mut self, pattern: &HostPattern, entry: Option<Arc<SniEntry>>) -> Option<Arc<SniEntry>> {
         let (map, key) = match pattern {
             HostPattern::Exact(name) => (&mut self.exact, name),
             HostPattern::OneLabel(suffix) => (&mut self.one_label, suffix),
             HostPattern::Subdomains(suffix) => (&mut self.subdomains, suffix),
-            HostPattern::Any => {
-                self.any = entry;
-                return;
-            }
+            HostPattern::Any => return std::mem::replace(&mut self.any, entry),
         };
         match entry {
             Some(entry) => map.insert(key.clone(), entry),
             None => map.remove(key),
-        };
+        }
+    }
+
+    /// Whether TLS of any name ends here.
+    pub fn terminates(&self) -> bool {
+        self.terminating > 0
     }
 
     /// All entries, in no particular order.

@@ -68,8 +68,12 @@ where
     let hello = hello::read(stream).await?;
     let found = find();
     let entry = found.as_ref().and_then(|(_, listener)| listener.sni.find(hello.server_name.as_deref()).cloned());
-    let (Some((plan, _)), Some(entry)) = (found, entry) else {
-        hello::refuse_name(hello.stream).await;
+    let (Some((plan, _)), Some(entry)) = (found.as_ref().map(|(plan, listener)| (plan.clone(), listener)), entry)
+    else {
+        // Where TLS always ends elsewhere nobody speaks it here: the connection is closed without a word.
+        if found.is_none_or(|(_, listener)| listener.sni.terminates()) {
+            hello::refuse_name(hello.stream).await;
+        }
         return Err(HandshakeError::UnknownName(hello.server_name));
     };
     match &entry.action {
