@@ -6,6 +6,7 @@
 mod client;
 mod crowd;
 mod failures;
+mod gates;
 mod lasting;
 mod node;
 mod partitions;

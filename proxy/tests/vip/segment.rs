@@ -69,6 +69,21 @@ impl Segment {
         host.plug_in();
         host
     }
+
+    /// A pod on a node: a namespace behind it, as a CNI plugin that routes makes one.
+    pub(crate) fn pod(&mut self, node: &Host) -> Host {
+        let (number, subnet) = (node.number, format!("10.244.{}", node.number));
+        let namespace = self.namespace(&format!("pod{number}"));
+        // A name that never announces.
+        node.ip(&format!("link add cali0 type veth peer name {LINK} netns {namespace}"));
+        node.ip(&format!("addr add {subnet}.1/24 dev cali0"));
+        node.ip("link set cali0 up");
+        let pod = Host { namespace, ..node.clone() };
+        pod.ip(&format!("addr add {subnet}.2/24 dev {LINK}"));
+        pod.ip(&format!("link set {LINK} up"));
+        pod.ip(&format!("route add default via {subnet}.1"));
+        pod
+    }
 }
 
 impl Drop for Segment {
