@@ -8,6 +8,7 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use postern_config::{
@@ -16,6 +17,7 @@ use postern_config::{
         convert::{EntryPoint, Settings, exposure::Keeper},
         document,
     },
+    model::address_map::AddressMap,
     report::Report,
     snapshot::{SocketKey, Transport},
 };
@@ -61,6 +63,7 @@ fn settings(input: &str) -> Settings {
     let names = input.lines().filter_map(|line| line.strip_prefix("# settings:")).flat_map(str::split_whitespace);
     for name in names {
         match name {
+            "address-map" => settings.addresses.map = Arc::new(address_map()),
             "allow-external-names" => settings.allow_external_names = true,
             "cluster-addresses" => settings.addresses.keeper = Keeper::Cluster,
             "ignore-exclude-label" => settings.addresses.ignore_excluded = true,
@@ -76,6 +79,10 @@ fn settings(input: &str) -> Settings {
         }
     }
     settings
+}
+
+fn address_map() -> AddressMap {
+    AddressMap::new(["203.0.113.7=10.0.0.5".parse().unwrap(), "203.0.113.8=10.0.0.5".parse().unwrap()]).unwrap()
 }
 
 fn report(report: &Report) -> String {

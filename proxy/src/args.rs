@@ -66,6 +66,9 @@ pub struct Serve {
     /// Address that listeners without an address of their own bind
     #[arg(long, env = "POSTERN_BIND", value_name = "ADDRESS", value_delimiter = ',')]
     pub bind: Vec<String>,
+    /// A public address = the address of a node that it is delivered to
+    #[arg(long, env = "POSTERN_ADDRESS_MAP", value_name = "PUBLIC=PRIVATE", value_delimiter = ',')]
+    pub address_map: Vec<String>,
     /// The port in objects = the port that is bound
     #[arg(long, env = "POSTERN_MAP_PORT", value_name = "FROM=TO", value_delimiter = ',')]
     pub map_port: Vec<String>,
@@ -288,6 +291,7 @@ impl Serve {
             ("kubernetes", "kubernetes.watch", self.kubernetes.then(|| Value::Text("true".to_owned()))),
             ("roles", "roles", self.roles.clone().map(Value::List)),
             ("bind", "bind", list(&self.bind)),
+            ("address-map", "addressMap", list(&self.address_map)),
             ("map-port", "mapPort", list(&self.map_port)),
             ("admin", "admin.address", text(&self.admin)),
             ("admin-socket", "admin.socket", text(&self.admin_socket)),

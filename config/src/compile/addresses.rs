@@ -16,7 +16,7 @@ use super::verdicts::{Source, Verdicts};
 use crate::{
     allocation::{Claim, Ledger, Pool, Pools, Purpose, allocate},
     kubernetes::convert::exposure::{Exposed, said},
-    model::id::ObjectId,
+    model::{address_map::AddressMap, id::ObjectId},
     snapshot::{Announcement, Candidates},
 };
 
@@ -25,6 +25,8 @@ type Announcements = OrdMap<IpAddr, Arc<Announcement>>;
 /// All pools and claims.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
+    /// Of nodes, and so announced by nobody.
+    of_nodes: Arc<AddressMap>,
     pools: BTreeMap<ObjectId, Arc<Pool>>,
     exposed: OrdMap<ObjectId, Arc<Exposed>>,
     ledger: Ledger,
@@ -37,6 +39,11 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
+    /// No pools and no claims.
+    pub(super) fn new(of_nodes: Arc<AddressMap>) -> Self {
+        Self { of_nodes, ..Self::default() }
+    }
+
     /// Pools and claims, and who has what.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -84,7 +91,8 @@ impl Addresses {
         for object in &touched {
             let exposed = self.exposed.get(object);
             let outcome = self.ledger.allocation.outcomes.get(object);
-            let findings = exposed.zip(outcome).map(|(exposed, outcome)| said::findings(exposed, outcome));
+            let findings =
+                exposed.zip(outcome).map(|(exposed, outcome)| said::findings(exposed, outcome, &self.of_nodes));
             verdicts.tell(object, Source::Allocation, findings.unwrap_or_default());
             stale.extend(outcome.into_iter().flat_map(|outcome| &outcome.result).flat_map(|it| &it.addresses));
         }
@@ -135,7 +143,7 @@ impl Addresses {
     }
 
     fn announcement(&self, address: IpAddr) -> Option<Announcement> {
-        let (elected_as, of) = self.holders.get(&address)?;
+        let (elected_as, of) = self.holders.get(&address).filter(|_| !self.of_nodes.has(address))?;
         let mut announcement = Announcement {
             candidates: Candidates::Named(BTreeMap::new()),
             elected_as: *elected_as,

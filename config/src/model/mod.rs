@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a file format or a cluster object kind; conversion lives in [`crate::kubernetes`].
 
+pub mod address_map;
 pub mod certificate;
 pub mod cluster;
 pub mod cluster_key;

@@ -1,6 +1,11 @@
 //! `Gateway` and its listeners, as the conformance suite asks for them.
 
-use postern_config::kubernetes::{convert::exposure::Keeper, object::Kind};
+use std::sync::Arc;
+
+use postern_config::{
+    kubernetes::{convert::exposure::Keeper, object::Kind},
+    model::address_map::AddressMap,
+};
 
 use crate::world::{World, ip, secret, world, world_with};
 
@@ -263,6 +268,21 @@ fn addresses_are_refused_by_type_and_by_use() {
     assert!(message.starts_with("spec.addresses: 198.51.100.1 cannot be had here"), "{message}");
     assert_eq!(case("{type: IPAddress, value: 192.0.2.1}").lines(Kind::Gateway, "infra/gw")[0], GOOD);
     assert_eq!(case("{type: IPAddress}").lines(Kind::Gateway, "infra/gw")[0], GOOD);
+}
+
+/// By either side of the map, whatever the installation's addresses are.
+#[test]
+fn an_address_that_is_delivered_to_a_node_is_shown_as_it_is_asked_for() {
+    for asked in ["203.0.113.7", "10.0.0.5"] {
+        let objects =
+            gateway_with("{name: http, port: 80, protocol: HTTP}", &format!(", addresses: [{{value: {asked}}}]"));
+        let map = AddressMap::new(["203.0.113.7=10.0.0.5".parse().expect("good")]).expect("good");
+        let mut world = world_with(&objects, |settings| settings.addresses.map = Arc::new(map));
+        world.addresses = vec![ip("203.0.113.7")];
+        assert_eq!(world.lines(Kind::Gateway, "infra/gw")[0], GOOD, "{asked}");
+        let shown = serde_json::json!([{"type": "IPAddress", "value": asked}]);
+        assert_eq!(world.status(Kind::Gateway, "infra/gw")["addresses"], shown);
+    }
 }
 
 #[test]

@@ -207,6 +207,8 @@ where
         let announcement = plan.snapshot.announcements.get(&address);
         match announcement.map(|announcement| announcement.purpose) {
             Some(Purpose::Served) => Presence::Awaited,
+            // Each node of a cluster is told of the addresses of all.
+            _ if self.shared.settings.address_map.is_private(address) => Presence::Awaited,
             Some(Purpose::Foreign) | None => Presence::Required,
         }
     }

@@ -13,7 +13,7 @@ use std::{
 
 use postern_config::{
     kubernetes::takeover::{Product, Wish},
-    model::cluster_key::KeyError,
+    model::{address_map::AddressMap, cluster_key::KeyError},
     snapshot::{SocketKey, Transport},
 };
 
@@ -137,12 +137,23 @@ keys! {
             Ok(())
         };
     "kubernetes.addresses" ("list of addresses or host names", "none")
-        "Where clients reach Postern, as status says it: the node's address, or the one that a router maps to it." =>
+        "Where clients reach Postern, as status says it: the node's address, or the one that a router maps to it. Without it, the adopted Service's, or the public ones of `addressMap`." =>
         |s, v| {
             let addresses = v.list()?.into_iter().map(public_address).collect::<Result<_, _>>()?;
             if let Some(writing) = &mut s.cluster.scope.writing {
                 writing.addresses = addresses;
             }
+            Ok(())
+        };
+    "addressMap" ("list of PUBLIC=PRIVATE", "none")
+        "Public addresses that something else delivers to an address of a node, as clouds do: listeners bind the private one, status shows the public one, objects may name either. Such an address is never announced." =>
+        |s, v| {
+            let entries: Result<Vec<_>, _> = v.list()?.into_iter().map(str::parse).collect();
+            let map = entries.and_then(AddressMap::new).map_err(|error| Refused::from(error.to_string()))?;
+            if let Some(writing) = &mut s.cluster.scope.writing {
+                writing.map = map.clone();
+            }
+            s.address_map = Arc::new(map);
             Ok(())
         };
     "takeover.traefik" ("auto, observe or own", "auto")

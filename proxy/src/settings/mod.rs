@@ -20,7 +20,7 @@ use ipnet::IpNet;
 pub use postern_config::kubernetes::convert::EntryPoint;
 use postern_config::kubernetes::convert::{self, exposure::AddressSettings};
 use postern_config::{
-    model::cluster_key::ClusterKey,
+    model::{address_map::AddressMap, cluster_key::ClusterKey},
     provider::kubernetes::{Scope, Writing},
 };
 use postern_l2announce::{election::Profile, heartbeat, link::Exclude, station::Refresh};
@@ -52,6 +52,8 @@ pub struct Settings {
     pub log: Log,
     /// Addresses that listeners without an address of their own bind.
     pub bind: Vec<IpAddr>,
+    /// Public addresses that reach this node, or another, under one of its own.
+    pub address_map: Arc<AddressMap>,
     /// Port in objects → port that is bound.
     pub port_map: Vec<(u16, u16)>,
     /// Number of workers.
@@ -267,6 +269,7 @@ impl Settings {
             addresses: AddressSettings {
                 class: self.classes.load_balancer.clone(),
                 ignore_excluded: self.policy.ignore_exclude_label,
+                map: self.address_map.clone(),
                 ..for_files().addresses
             },
             now,
@@ -275,6 +278,21 @@ impl Settings {
 }
 
 impl Settings {
+    /// Has what the operator named by a public address be bound at the private one.
+    fn bind_private(&mut self) {
+        let map = self.address_map.clone();
+        let mut bind: Vec<IpAddr> = Vec::new();
+        for address in self.bind.iter().map(|address| map.private(*address)) {
+            if !bind.contains(&address) {
+                bind.push(address);
+            }
+        }
+        self.bind = bind;
+        for entry in &mut self.entry_points {
+            entry.socket.address = entry.socket.address.map(|address| map.private(address));
+        }
+    }
+
     /// The name that other nodes know this one by.
     pub fn node_name(&self) -> Arc<str> {
         let host = || rustix::system::uname().nodename().to_string_lossy().into_owned().into();
@@ -371,6 +389,7 @@ impl Default for Settings {
             metrics: Metrics::default(),
             log: Log::default(),
             bind: every_address(),
+            address_map: Arc::default(),
             port_map: Vec::new(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             limits: Limits::default(),

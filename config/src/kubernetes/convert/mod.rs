@@ -88,7 +88,12 @@ impl Settings {
             allow_loopback_endpoints: true,
             allow_external_names: false,
             allow_cross_namespace: false,
-            addresses: AddressSettings { keeper: Keeper::Nobody, class: None, ignore_excluded: false },
+            addresses: AddressSettings {
+                keeper: Keeper::Nobody,
+                class: None,
+                ignore_excluded: false,
+                map: Arc::default(),
+            },
             now,
         }
     }

@@ -52,11 +52,16 @@ impl Reached {
             Asked::Own(own) => own.beside.iter().copied().collect(),
             _ => written(gateway),
         };
-        let (usable, unusable): (Vec<_>, Vec<_>) =
-            beside.into_iter().partition(|address| context.addresses.contains(&Address::Ip(*address)));
+        let (usable, unusable): (Vec<_>, Vec<_>) = beside.into_iter().partition(|address| {
+            context.addresses.contains(&Address::Ip(*address)) || context.settings.addresses.map.has(*address)
+        });
         let own = match asked_for {
             Asked::Nothing => {
-                return Self { addresses: context.addresses.to_vec(), unusable, own: None };
+                let addresses = match wants_any(gateway) {
+                    true => context.addresses.to_vec(),
+                    false => usable.into_iter().map(Address::Ip).collect(),
+                };
+                return Self { addresses, unusable, own: None };
             }
             Asked::Unreadable(finding) => Own { given: Err((NOT_USABLE, said(&[&finding]))), is_on_record: false },
             Asked::Own(own) => {
@@ -123,6 +128,12 @@ const NOT_ASSIGNED: &str = "AddressNotAssigned";
 fn written(gateway: &Item<Gateway>) -> Vec<IpAddr> {
     let values = gateway.body.spec.addresses.iter().filter_map(|address| address.value.as_ref()?.parse().ok());
     values.collect()
+}
+
+/// Whether it is reached wherever everything is.
+fn wants_any(gateway: &Item<Gateway>) -> bool {
+    let mut values = gateway.body.spec.addresses.iter().map(|address| address.value.as_deref().unwrap_or_default());
+    gateway.body.spec.addresses.is_empty() || values.any(str::is_empty)
 }
 
 /// What it has been given, and in words of which pool.

@@ -106,13 +106,15 @@ pub struct Scope {
 pub struct Writing {
     /// Where clients reach what is served.
     pub addresses: Vec<Address>,
+    /// Public addresses that reach a node under one of its own.
+    pub map: crate::model::address_map::AddressMap,
     /// Whether events are written too.
     pub events: bool,
 }
 
 impl Default for Writing {
     fn default() -> Self {
-        Self { addresses: Vec::new(), events: true }
+        Self { addresses: Vec::new(), map: crate::model::address_map::AddressMap::default(), events: true }
     }
 }
 

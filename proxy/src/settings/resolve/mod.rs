@@ -2,6 +2,7 @@
 //! one run names them all.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
 };
@@ -104,6 +105,7 @@ pub fn resolve(defaults: Settings, said: &Said) -> Result<Settings, Vec<Mistake>
             layers.set(key, value, Place::Flag(flag));
         }
     }
+    layers.settings.bind_private();
     layers.contradictions();
     if layers.mistakes.is_empty() { Ok(layers.settings) } else { Err(layers.mistakes) }
 }
@@ -171,6 +173,16 @@ impl Layers {
             if from.is_empty() {
                 contradict("trust.clientIpHeader.from", "is missing: the header would be believed from nobody");
             }
+        }
+        let mut sockets = BTreeSet::new();
+        if !self.settings.entry_points.iter().all(|entry| sockets.insert(entry.socket)) {
+            let why = "two of them have one address and port: give one of them another";
+            self.mistakes.push(Mistake::Contradiction { key: "entryPoints", why });
+        }
+        let vip = self.settings.admin.vip.map(|address| address.ip());
+        if vip.is_some_and(|address| self.settings.address_map.has(address)) {
+            let why = "is an address of a node (addressMap), which is not announced: name an address of a pool";
+            self.mistakes.push(Mistake::Contradiction { key: "admin.vip", why });
         }
     }
 }

@@ -31,6 +31,21 @@ fn flags_win_over_the_environment_which_wins_over_the_file_which_wins_over_defau
 }
 
 #[test]
+fn what_is_named_by_a_public_address_is_bound_at_the_private_one() {
+    let file = file(
+        "bind: [203.0.113.7, 10.0.0.5, '::1']\nentryPoints:\n  web: {port: 80, address: 203.0.113.7}\n  lan: {port: 80, address: 192.0.2.1}\n",
+    );
+    let settings = resolve(Settings::default(), &said(Some(&file), &[("POSTERN_ADDRESS_MAP", "203.0.113.7=10.0.0.5")]));
+    let settings = settings.expect("good settings");
+    assert_eq!(settings.bind.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.5", "::1"]);
+    let sockets: Vec<_> = settings.entry_points.iter().map(|entry| entry.socket.to_string()).collect();
+    assert_eq!(sockets, ["10.0.0.5:80", "192.0.2.1:80"]);
+    let map = settings.for_compiler(jiff::Timestamp::UNIX_EPOCH).addresses.map;
+    assert!(map.is_private("10.0.0.5".parse().expect("an address")));
+    assert_eq!(settings.cluster.scope.writing.map(|writing| writing.map), Some((*map).clone()));
+}
+
+#[test]
 fn each_mistake_names_place_key_value_and_what_is_allowed() {
     let table = [
         ("limts:\n  idle: 1s\n", ":1: unknown key limts; did you mean limits.idle?"),
@@ -41,6 +56,19 @@ fn each_mistake_names_place_key_value_and_what_is_allowed() {
         ("\nlimits:\n  headerBytes: 12\n", ":3: limits.headerBytes: \"12\" is not a number of bytes from 8192 to"),
         ("limits:\n  idle: soon\n", ":2: limits.idle: \"soon\" is not a duration; write it as 10s, 1m30s or 500ms"),
         ("bind: [here]\n", ":1: bind: \"here\" is not an IP address"),
+        (
+            "addressMap: [203.0.113.7=fd00::5]\n",
+            ":1: addressMap: 203.0.113.7 and fd00::5 are of different families; map",
+        ),
+        ("addressMap: [a=b]\n", ":1: addressMap: \"a=b\" is not two addresses; write it as 203.0.113.7=10.0.0.5"),
+        (
+            "addressMap: [203.0.113.7=10.0.0.5]\nadmin:\n  vip: 203.0.113.7:9000\n",
+            "admin.vip: is an address of a node (addressMap), which is not announced: name an address of a pool",
+        ),
+        (
+            "addressMap: [203.0.113.7=10.0.0.5]\nentryPoints:\n  a: {port: 80, address: 203.0.113.7}\n  b: {port: 80, address: 10.0.0.5}\n",
+            "entryPoints: two of them have one address and port",
+        ),
         ("mapPort: [80]\n", ":1: mapPort: \"80\" is not two ports; write it as 80=8080"),
         ("trust:\n  forwarded: 10.0.0.0/40\n", ":2: trust.forwarded: \"10.0.0.0/40\" is neither a network"),
         ("accessLog:\n  format: xml\n", ":2: accessLog.format: \"xml\" is none of common, json"),

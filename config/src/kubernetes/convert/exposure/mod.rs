@@ -32,6 +32,7 @@ use crate::{
         },
         view::View,
     },
+    model::address_map::AddressMap,
     snapshot::Candidates,
 };
 
@@ -69,6 +70,8 @@ pub struct AddressSettings {
     /// Whether nodes announce that have the label [`Node::EXCLUDED`](crate::kubernetes::object::node::Node::EXCLUDED).
     /// (MetalLB's `--ignore-exclude-lb`.)
     pub ignore_excluded: bool,
+    /// Public addresses that reach a node under one of its own: served there, and never announced.
+    pub map: Arc<AddressMap>,
 }
 
 /// What a Service or a Gateway wants, and who may announce it.

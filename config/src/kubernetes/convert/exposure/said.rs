@@ -1,13 +1,16 @@
 //! What came of a claim, in words of the objects that made it.
 
+use std::net::IpAddr;
+
 use super::{Exposed, Fields, Nobody, Reach};
 use crate::{
-    allocation::{Assignment, Outcome, Refusal},
+    allocation::{Assignment, Outcome, Purpose, Refusal},
+    model::address_map::AddressMap,
     report::Finding,
 };
 
-/// What is to be said of a Service or a Gateway that has `outcome`.
-pub fn findings(exposed: &Exposed, outcome: &Outcome) -> Vec<Finding> {
+/// What is to be said of a Service or a Gateway that has `outcome`; `of_nodes` are announced by nobody.
+pub fn findings(exposed: &Exposed, outcome: &Outcome, of_nodes: &AddressMap) -> Vec<Finding> {
     match &outcome.result {
         // Nobody gives addresses here: whatever it has is somebody else's.
         Err(Refusal::NoPools) if exposed.fields.is_optional => vec![Finding::note(
@@ -16,7 +19,7 @@ pub fn findings(exposed: &Exposed, outcome: &Outcome) -> Vec<Finding> {
             "no IPAddressPool says which addresses there are, so Postern gives it none",
         )],
         Err(refusal) => vec![failed(exposed, refusal)],
-        Ok(assignment) => held(exposed, assignment, outcome.lost.as_ref()),
+        Ok(assignment) => held(exposed, assignment, outcome.lost.as_ref(), of_nodes),
     }
 }
 
@@ -61,7 +64,7 @@ fn remedy(refusal: &Refusal) -> &'static str {
     }
 }
 
-fn held(exposed: &Exposed, assignment: &Assignment, lost: Option<&Refusal>) -> Vec<Finding> {
+fn held(exposed: &Exposed, assignment: &Assignment, lost: Option<&Refusal>, of_nodes: &AddressMap) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(lost) = lost {
         let message = format!("what it had it cannot keep: {lost}");
@@ -71,9 +74,24 @@ fn held(exposed: &Exposed, assignment: &Assignment, lost: Option<&Refusal>) -> V
         let message = format!("it has one address and would take a second: {refusal}");
         findings.push(Finding::note(&**field, "AdditionalAssignFailed", message));
     }
-    let why = exposed.reach.get(&assignment.pool).and_then(|Reach { nobody, .. }| nobody.as_ref());
-    findings.extend(why.map(|why| unannounced(&exposed.fields, why)));
+    if assignment.addresses.iter().any(|address| !of_nodes.has(*address)) {
+        let why = exposed.reach.get(&assignment.pool).and_then(|Reach { nobody, .. }| nobody.as_ref());
+        findings.extend(why.map(|why| unannounced(&exposed.fields, why)));
+    }
+    if exposed.claim.purpose == Purpose::Foreign {
+        let mapped = assignment.addresses.iter().find(|address| of_nodes.has(**address));
+        findings.extend(mapped.map(|address| not_for_others(&exposed.fields, *address)));
+    }
     findings
+}
+
+fn not_for_others(fields: &Fields, address: IpAddr) -> Finding {
+    let message = format!(
+        "{address} is of a node (addressMap): it is not announced, and nothing but Postern's own listeners serves there"
+    );
+    Finding::refused(&*fields.general, "NotAnnounced", message).remedy(
+        "take it out of the pool or out of addressMap, or serve by Postern: a Gateway, or class postern.dev/proxy",
+    )
 }
 
 fn unannounced(fields: &Fields, why: &Nobody) -> Finding {

@@ -11,13 +11,16 @@ use super::{
     },
     Start, Takeover, seek,
 };
-use crate::kubernetes::{
-    convert::EntryPoint,
-    status::Address,
-    takeover::{
-        Decision,
-        adoption::{self, Adopted, NotAdopted},
+use crate::{
+    kubernetes::{
+        convert::EntryPoint,
+        status::Address,
+        takeover::{
+            Decision,
+            adoption::{self, Adopted, NotAdopted},
+        },
     },
+    model::address_map::AddressMap,
 };
 
 /// The Service, as it is, and what status says of where things are reached.
@@ -28,22 +31,24 @@ pub(in super::super) struct Adoption {
     pub(in super::super) reached: watch::Sender<Option<Vec<Address>>>,
     /// Whether the operator says where things are reached.
     is_set: bool,
+    map: AddressMap,
     is_unknown: bool,
 }
 
 impl Adoption {
     /// After the start.
     pub(in super::super) fn of(takeover: &Takeover, scope: &Scope) -> Self {
-        let set = scope.writing.as_ref().map(|writing| writing.addresses.clone()).unwrap_or_default();
+        let writing = scope.writing.clone().unwrap_or_default();
+        let (set, map) = (writing.addresses, writing.map);
         let is_unknown = matches!(takeover.adopted, Some(Err(NotAdopted::Unreadable(_))));
         let found = || takeover.service().map(|service| service.addresses.clone()).unwrap_or_default();
         let reached = match (set.is_empty(), is_unknown) {
-            (false, _) => Some(set.clone()),
-            (true, false) => Some(found()),
+            (false, _) => Some(public(&map, set.clone())),
+            (true, false) => Some(public(&map, found())),
             (true, true) => None,
         };
         let service = watch::Sender::new(takeover.service().cloned());
-        Self { service, reached: watch::Sender::new(reached), is_set: !set.is_empty(), is_unknown }
+        Self { service, reached: watch::Sender::new(reached), is_set: !set.is_empty(), map, is_unknown }
     }
 
     /// Whether there is a Service, as far as is known.
@@ -69,7 +74,7 @@ impl Adoption {
         let addresses = adopted.as_ref().map(|service| service.addresses.clone());
         let known = self.reached.borrow().clone();
         if !self.is_set && (addresses.is_some() || known.is_none()) {
-            let addresses = Some(addresses.unwrap_or_default());
+            let addresses = Some(public(&self.map, addresses.unwrap_or_default()));
             tell(&self.reached, addresses);
         }
         tell(&self.service, adopted);
@@ -94,6 +99,26 @@ impl Adoption {
         }
         self.tell(there.map(|service| adoption::adopt(service, entry_points)));
     }
+}
+
+/// As clients know them: public ones for private ones; where nothing else is known, all public ones.
+fn public(map: &AddressMap, addresses: Vec<Address>) -> Vec<Address> {
+    if addresses.is_empty() {
+        return map.publics().map(Address::Ip).collect();
+    }
+    let mut shown = Vec::new();
+    for address in addresses {
+        let of_address = match address {
+            Address::Ip(ip) => map.public(ip).into_iter().map(Address::Ip).collect(),
+            name @ Address::Hostname(_) => vec![name],
+        };
+        for address in of_address {
+            if !shown.contains(&address) {
+                shown.push(address);
+            }
+        }
+    }
+    shown
 }
 
 /// Looks until there is an answer.

@@ -21,7 +21,7 @@ use crate::{
 /// The local addresses.
 #[derive(Debug)]
 pub(super) struct Local {
-    /// Each that it is served at now; `None` is every one. Those of its own only once they are on record, and then
+    /// Each that it is served at now, as the node has it; `None` is every one. Those of its own only once they are on record, and then
     /// nowhere else.
     pub(super) addresses: Vec<Option<IpAddr>>,
     /// Whether one that is written cannot be had: the Gateway is refused as a whole then.
@@ -38,13 +38,15 @@ pub(super) fn local(
     let Some(written) = written(&gateway.body, findings) else {
         return Local { addresses: Vec::new(), refused: true };
     };
-    let addresses = match exposure::asked(gateway, view, settings) {
+    let addresses: Vec<_> = match exposure::asked(gateway, view, settings) {
         Asked::Nothing if written.is_empty() => vec![None],
         Asked::Nothing => written.into_iter().collect(),
         Asked::Own(own) => own.served_at(gateway, view, settings).into_iter().map(Some).collect(),
         Asked::Unreadable(_) => Vec::new(),
     };
-    Local { addresses, refused: false }
+    let map = &settings.addresses.map;
+    let bound: BTreeSet<_> = addresses.into_iter().map(|address| address.map(|address| map.private(address))).collect();
+    Local { addresses: bound.into_iter().collect(), refused: false }
 }
 
 /// `spec.addresses`; `None` where one of them cannot be had.
