@@ -1,14 +1,14 @@
 //! How questions and answers are written.
 //!
 //! ```text
-//! "PSTF" | version: u8 | tags: u8 | installation: 16 | sealed | a tag of 16 bytes for each valid key
 //! sealed: kind: u8 | from: text | to: text | boot: u64 | counter: u64 | first: u16 | count: u16 | question or answer
 //! question (kind 1): count: u8, address each
 //! answer (kind 2):   count: u8, (address | count: u16, (client | client's port: u16 | port: u16) each) each
 //! address: 4 or 6: u8 | 4 or 16 bytes; a client is of the same family, and written without the first byte
 //! ```
 //!
-//! A question names the portions that it wants, an answer its own and how many there are. Numbers are in network order.
+//! A question names the portions that it wants, an answer its own and how many there are. Numbers are in network order. What stands
+//! around it is that of heartbeats, with "PSTF" as its magic.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -16,7 +16,8 @@ use crate::{
     NodeName,
     heartbeat::{
         Installation, Keys, LONGEST,
-        key::{MOST_TAGS, TAG},
+        envelope::{Envelope, Unopened},
+        key::MOST_TAGS,
         number::{Reader, write_text},
     },
     kernel::Flow,
@@ -25,7 +26,7 @@ use crate::{
 /// Of what is written here. Datagrams of another are not understood, and so not answered.
 pub const VERSION: u8 = 1;
 
-const MAGIC: &[u8; 4] = b"PSTF";
+const ENVELOPE: Envelope = Envelope { magic: *b"PSTF", version: VERSION };
 const QUESTION: u8 = 1;
 const ANSWER: u8 = 2;
 const V4: u8 = 4;
@@ -99,20 +100,13 @@ pub enum Refusal {
 
 /// Whether the bytes are about flows, and no heartbeat.
 pub fn is_ours(bytes: &[u8]) -> bool {
-    bytes.starts_with(MAGIC)
+    bytes.starts_with(&ENVELOPE.magic)
 }
 
 impl Message {
     /// With the tags of all valid keys.
     pub fn seal(&self, installation: Installation, keys: &Keys) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LONGEST);
-        bytes.extend(MAGIC);
-        bytes.push(VERSION);
-        bytes.push(u8::try_from(keys.count()).expect("there are two at most"));
-        bytes.extend(installation.bytes());
-        self.write(&mut bytes);
-        keys.tag(&mut bytes);
-        bytes
+        ENVELOPE.seal(installation, keys, |bytes| self.write(bytes))
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -135,20 +129,11 @@ impl Message {
 
     /// What `bytes` say, if their sender has one of `keys` and is of `installation`.
     pub fn open(bytes: &[u8], installation: Installation, keys: &Keys) -> Result<Self, Refusal> {
-        let mut reader = Reader(bytes);
-        let is_known = reader.array() == Some(*MAGIC) && reader.byte() == Some(VERSION);
-        let tags = reader.byte().map(usize::from).filter(|tags| is_known && (1..=MOST_TAGS).contains(tags));
-        let tags = tags.ok_or(Refusal::Foreign)?;
-        if reader.array().map(Installation::from_bytes) != Some(installation) {
-            return Err(Refusal::Foreign);
-        }
-        let length = bytes.len().checked_sub(tags * TAG).ok_or(Refusal::Foreign)?;
-        let (proved, tags) = bytes.split_at_checked(length).ok_or(Refusal::Foreign)?;
-        if bytes.len() > LONGEST || !keys.verify(proved, tags) {
-            return Err(Refusal::Key);
-        }
-        let sealed = reader.0.len().checked_sub(tags.len()).and_then(|length| reader.0.get(..length));
-        Self::read(sealed.ok_or(Refusal::Malformed("too short"))?)
+        let sealed = ENVELOPE.open(bytes, installation, keys).map_err(|unopened| match unopened {
+            Unopened::Foreign | Unopened::Version(_) | Unopened::Installation(_) => Refusal::Foreign,
+            Unopened::Key => Refusal::Key,
+        })?;
+        Self::read(sealed)
     }
 
     /// What stands between the installation and the tags, which must have been verified.
@@ -254,7 +239,7 @@ fn read_flows(reader: &mut Reader<'_>) -> Option<Vec<Flow>> {
 /// Cuts `flows` into portions, each of which fits into a datagram from a node with the one name to one with the other.
 pub(super) fn portions(mut flows: Vec<Flow>, from: &str, to: &str) -> Vec<Vec<Flow>> {
     flows.sort_unstable_by_key(|flow| (flow.local().ip(), *flow));
-    let fixed = MAGIC.len() + 2 + Installation::LENGTH + MOST_TAGS * TAG + 1 + 2 + from.len() + to.len() + 16 + 4 + 1;
+    let fixed = Envelope::length(MOST_TAGS) + 1 + 2 + from.len() + to.len() + 16 + 4 + 1;
     let room = LONGEST.saturating_sub(fixed);
     let mut all = vec![Vec::new()];
     let (mut used, mut groups, mut before) = (0, 0, None);

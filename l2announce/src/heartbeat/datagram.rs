@@ -1,19 +1,18 @@
 //! How a heartbeat is written.
 //!
 //! ```text
-//! "PSTN" | version: u8 | tags: u8 | installation: 16 | sealed | a tag of 16 bytes for each valid key
 //! sealed: boot: u64 | counter: u64 | beat in ms: u16 | readiness: u8 | node: text
 //!         | count: u8, MAC: 6 each | generation: u32 | index: u16 | count: u16 | claims
 //!         | count: u8, (node: text, boot: u64) each | what later minor versions add
 //! ```
 //!
-//! The tags are of everything before them. Numbers are in network order. Another version is told by its number, which stands
-//! at the same place for ever.
+//! Numbers are in network order. What stands around it is in `envelope`, with "PSTN" as its magic.
 
 use pnet_base::MacAddr;
 
 use super::{
     content::{Content, Installation, Readiness},
+    envelope::{Envelope, LONGEST, Unopened},
     key::{Keys, MOST_TAGS, TAG},
     number::{Reader, write_number, write_text},
     table::{MOST_PORTIONS, Portion, read_claims, write_claims},
@@ -22,10 +21,8 @@ use crate::NodeName;
 
 /// Of what is written here. Datagrams of another are refused.
 pub const VERSION: u8 = 1;
-/// Longest datagram, in bytes: what every link that carries IPv6 takes in one piece (1280) less IPv6 and UDP headers.
-pub const LONGEST: usize = 1232;
 
-const MAGIC: &[u8; 4] = b"PSTN";
+const ENVELOPE: Envelope = Envelope { magic: *b"PSTN", version: VERSION };
 const LONGEST_NAME: usize = 253;
 const MOST_MACS: usize = 16;
 const MOST_OUTDATED: usize = 4;
@@ -87,25 +84,29 @@ pub enum Refusal {
     Crowd(usize),
 }
 
+impl From<Unopened> for Refusal {
+    fn from(unopened: Unopened) -> Self {
+        match unopened {
+            Unopened::Foreign => Self::Foreign,
+            Unopened::Version(version) => Self::Version(version),
+            Unopened::Installation(installation) => Self::Installation(installation),
+            Unopened::Key => Self::Key,
+        }
+    }
+}
+
 impl Datagram {
     /// How many bytes are left for claims in a datagram of `node`.
     pub(super) fn room(node: &str, macs: usize, keys: &Keys) -> usize {
         let outdated = 1 + MOST_OUTDATED * 40;
-        let fixed = MAGIC.len() + 2 + Installation::LENGTH + 8 + 8 + 2 + 1 + 1 + 1 + 8 + 2 * 3;
-        let used = fixed + node.len() + 6 * macs.min(MOST_MACS) + outdated + keys.count() * TAG;
+        let fixed = Envelope::length(keys.count()) + 8 + 8 + 2 + 1 + 1 + 1 + 8 + 2 * 3;
+        let used = fixed + node.len() + 6 * macs.min(MOST_MACS) + outdated;
         LONGEST.saturating_sub(used).max(200)
     }
 
     /// With the tags of all valid keys.
     pub fn seal(&self, installation: Installation, keys: &Keys) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(LONGEST);
-        bytes.extend(MAGIC);
-        bytes.push(VERSION);
-        bytes.push(u8::try_from(keys.count()).expect("there are two at most"));
-        bytes.extend(installation.bytes());
-        self.write(&mut bytes);
-        keys.tag(&mut bytes);
-        bytes
+        ENVELOPE.seal(installation, keys, |bytes| self.write(bytes))
     }
 
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -141,27 +142,7 @@ impl Datagram {
 
     /// What `bytes` say, if their sender has one of `keys` and is of `installation`.
     pub fn open(bytes: &[u8], installation: Installation, keys: &Keys) -> Result<Self, Refusal> {
-        let mut reader = Reader(bytes);
-        if reader.array() != Some(*MAGIC) {
-            return Err(Refusal::Foreign);
-        }
-        let version = reader.byte().ok_or(Refusal::Foreign)?;
-        if version != VERSION {
-            return Err(Refusal::Version(version));
-        }
-        let tags = reader.byte().map(usize::from).filter(|tags| (1..=MOST_TAGS).contains(tags));
-        let tags = tags.ok_or(Refusal::Foreign)?;
-        let sender = reader.array().map(Installation::from_bytes).ok_or(Refusal::Foreign)?;
-        if sender != installation {
-            return Err(Refusal::Installation(sender));
-        }
-        let sealed = bytes.len().checked_sub(tags * TAG).ok_or(Refusal::Foreign)?;
-        let (sealed, tags) = bytes.split_at_checked(sealed).ok_or(Refusal::Foreign)?;
-        if bytes.len() > LONGEST || !keys.verify(sealed, tags) {
-            return Err(Refusal::Key);
-        }
-        let sealed = reader.0.len().checked_sub(tags.len()).and_then(|length| reader.0.get(..length));
-        Self::read(sealed.ok_or(Refusal::Malformed("too short"))?)
+        Self::read(ENVELOPE.open(bytes, installation, keys)?)
     }
 
     /// What stands between the installation and the tags, which must have been verified.

@@ -6,6 +6,7 @@
 
 mod content;
 mod datagram;
+pub(crate) mod envelope;
 mod inbox;
 pub(crate) mod key;
 pub(crate) mod number;
@@ -18,7 +19,8 @@ pub(crate) mod window;
 mod tests;
 
 pub use content::{Claim, Claimed, Claims, Content, Installation, LinkId, Readiness};
-pub use datagram::{Datagram, LONGEST, Refusal, VERSION};
+pub use datagram::{Datagram, Refusal, VERSION};
+pub use envelope::LONGEST;
 pub use inbox::{Heard, Inbox, Refusals};
 pub use key::Keys;
 pub use outbox::{Outbox, Speaker};
