@@ -331,6 +331,7 @@ impl Loop {
                 let outcome = match outcome {
                     responder::Outcome::Free => Outcome::Free,
                     responder::Outcome::Taken { mac } => Outcome::Taken(mac),
+                    responder::Outcome::Wanted { mac } => Outcome::Wanted(mac),
                     // There was no link to ask on: it is asked again when there is one.
                     responder::Outcome::Undecided => return,
                 };

@@ -11,7 +11,7 @@ use pnet_base::MacAddr;
 use super::{
     around::{Agenda, Around, Rival},
     group::{Conflict, Group, Holding, Mine, Motive, Offer, Retry, Takeover, Vacancy, Vacant},
-    order::{Order, Probe},
+    order::{Order, Outcome, Probe},
     peer::{Peer, of_mac},
     rank::insistence,
 };
@@ -518,19 +518,32 @@ impl Group {
     }
 
     /// What a probe has found that we asked for.
-    pub(super) fn probed(&mut self, around: &Around<'_>, address: IpAddr, mac: Option<MacAddr>, agenda: &mut Agenda) {
+    pub(super) fn probed(&mut self, around: &Around<'_>, address: IpAddr, outcome: Outcome, agenda: &mut Agenda) {
         let holding = self.mine.as_ref().and_then(|mine| mine.holdings.get(&address));
-        if !matches!(holding, Some(Holding::Probing { .. })) {
-            return;
-        }
-        let Some(mac) = mac.filter(|mac| !around.local.has_mac(*mac)) else {
-            return self.hold(address, Holding::Free);
+        let Some(Holding::Probing { probe, .. }) = holding.copied() else { return };
+        let (mac, is_answered) = match outcome {
+            Outcome::Free => return self.hold(address, Holding::Free),
+            Outcome::Taken(mac) => (mac, true),
+            Outcome::Wanted(mac) => (mac, false),
         };
-        let node = of_mac(around.peers, mac).cloned();
-        match node {
+        if around.local.has_mac(mac) {
+            return self.hold(address, Holding::Free);
+        }
+        match of_mac(around.peers, mac).cloned() {
+            Some(node) if !is_answered => self.meet(around, &node, address, probe, agenda),
             Some(node) if !self.is_announced() => self.leave_to(around, node, address, mac, agenda),
             node => self.block(around, node, address, mac),
         }
+    }
+
+    /// A node of ours asks for the same address, as if it had not heard of us: no conflict. The higher hash asks on, the
+    /// lower one waits until the other has come to an end.
+    fn meet(&mut self, around: &Around<'_>, node: &str, address: IpAddr, probe: Probe, agenda: &mut Agenda) {
+        if self.is_announced() || insistence(around.node) > insistence(node) {
+            return self.ask(address, probe, around.now, agenda);
+        }
+        self.stand_down(agenda);
+        self.retry = Some(Retry::after(None, around.now, FULL, FULL));
     }
 
     /// A node of ours answers that is not heard: it still owns the address.

@@ -297,11 +297,7 @@ impl Election {
     }
 
     fn probed(&mut self, now: Moment, address: IpAddr, outcome: Outcome) {
-        let mac = match outcome {
-            Outcome::Free => None,
-            Outcome::Taken(mac) => Some(mac),
-        };
-        self.with_group(now, address, |group, around, agenda| group.probed(around, address, mac, agenda));
+        self.with_group(now, address, |group, around, agenda| group.probed(around, address, outcome, agenda));
     }
 
     fn contested(&mut self, now: Moment, address: IpAddr, mac: MacAddr) {

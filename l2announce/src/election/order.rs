@@ -46,7 +46,8 @@ pub enum Order {
 pub enum Probe {
     /// Three times, 20 ms apart: on a take-over, where all that matters is whether the last owner still answers.
     Short,
-    /// As RFC 5227, section 2.1.1 wants it for an address that is used for the first time: 4 to 7 seconds.
+    /// As RFC 5227, section 2.1.1 wants it for an address that is used for the first time: 0.8 to 7 seconds, as the link
+    /// is.
     Full,
 }
 
@@ -57,4 +58,6 @@ pub enum Outcome {
     Free,
     /// Whoever has this hardware address.
     Taken(MacAddr),
+    /// Nobody yet, but whoever has this hardware address asks for it too.
+    Wanted(MacAddr),
 }

@@ -397,6 +397,23 @@ fn an_address_of_a_stranger_is_not_announced_and_tried_again_later() {
 }
 
 #[test]
+fn of_two_nodes_that_ask_for_an_address_at_once_one_asks_on_and_neither_is_a_conflict() {
+    // Of their hashes, that of `b` is the lowest and that of `h` the highest.
+    for (peer, next) in [("b", probe(Probe::Full)), ("h", withdraw())] {
+        let mut case = Case::new(&["a"], Start::default());
+        assert_eq!(case.orders(), probe(Probe::Full));
+        case.hear(peer, None, Readiness::Ready);
+        assert_eq!(case.probed(Outcome::Wanted(PEER)), next, "{peer}");
+        let conflict = case.election.view(case.now).remove(&vip()).and_then(|shown| shown.conflict);
+        assert_eq!(conflict, None, "{peer}");
+    }
+    let mut stranger = Case::new(&["a"], Start::default());
+    stranger.orders();
+    stranger.probed(Outcome::Wanted(STRANGER));
+    assert_eq!(stranger.state(), State::Blocked(STRANGER), "as RFC 5227 wants it");
+}
+
+#[test]
 fn a_preferred_node_gets_it_when_it_has_been_there_for_a_while() {
     let mut announcements = announcements(&["a", "b"], &[vip()]);
     let announcement = announcements.get_mut(&vip()).expect("it is there");

@@ -12,8 +12,13 @@ use crate::{
 pub enum Outcome {
     /// Nobody answered.
     Free,
-    /// A station has it, or (full probing only) probes for it too.
+    /// A station has it.
     Taken {
+        /// Which station.
+        mac: MacAddr,
+    },
+    /// A station asks for it because it wants it (before the first use of an address only).
+    Wanted {
         /// Which station.
         mac: MacAddr,
     },
@@ -28,19 +33,29 @@ pub struct ProbeSchedule {
     asks: [Duration; 3],
     /// When it ends, after it began.
     ends: Duration,
-    /// Whether a station that probes for the same address takes it.
+    /// Whether a station that probes for the same address is told of.
     yields_to_probes: bool,
 }
 
 impl ProbeSchedule {
     /// For the first use of an address (RFC 5227, 2.1.1): 4 to 7 s. Takes three random numbers of at least 0 and below
     /// 1: the wait before the first question (up to 1 s) and the two pauses between questions (1 to 2 s). Another
-    /// station that probes at the same time counts as having the address.
+    /// station that probes at the same time ends it.
     pub fn full(random: [f64; 3]) -> Self {
-        let [wait, second, third] = random.map(|random| Duration::from_secs(1).mul_f64(random.clamp(0.0, 1.0)));
-        let pause = Duration::from_secs(1);
-        let asks = [wait, wait + pause + second, wait + pause + second + pause + third];
-        Self { asks, ends: asks[2] + Duration::from_secs(2), yields_to_probes: true }
+        Self::of_unit(Duration::from_secs(1), random)
+    }
+
+    /// The same on a wire, where every station that is there answers within milliseconds: all times a fifth, 0.8 to 1.4 s
+    /// together (RFC 5227, 2.2, foresees shorter ones for such links; systemd and NetworkManager take 0.2 s for all).
+    pub fn wired(random: [f64; 3]) -> Self {
+        Self::of_unit(Duration::from_millis(200), random)
+    }
+
+    /// `PROBE_WAIT` and `PROBE_MIN` are one unit each, `PROBE_MAX` and `ANNOUNCE_WAIT` two.
+    fn of_unit(unit: Duration, random: [f64; 3]) -> Self {
+        let [wait, second, third] = random.map(|random| unit.mul_f64(random.clamp(0.0, 1.0)));
+        let asks = [wait, wait + unit + second, wait + unit + second + unit + third];
+        Self { asks, ends: asks[2] + unit * 2, yields_to_probes: true }
     }
 
     /// For a take-over of an address that was ours to begin with: 3 questions, 20 ms apart (RFC 5227, 2.2, allows less

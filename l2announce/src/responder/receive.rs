@@ -82,7 +82,7 @@ impl Responder {
     fn hear_probe(&mut self, address: IpAddr, mac: MacAddr) {
         let probing = self.addresses.get(&address).and_then(|held| held.probing.as_ref());
         if probing.is_some_and(super::Probing::yields_to_probes) {
-            self.conclude(address, Outcome::Taken { mac });
+            self.conclude(address, Outcome::Wanted { mac });
         }
     }
 

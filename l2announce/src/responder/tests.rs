@@ -358,6 +358,17 @@ fn a_full_probe_takes_the_times_of_rfc_5227() {
 }
 
 #[test]
+fn on_a_wire_a_full_probe_takes_a_fifth_of_that() {
+    let mut responder = up();
+    responder.probe(at(0), V4.into(), ProbeSchedule::wired([0.5, 0.0, 0.25]));
+    let when: Vec<u64> = run(&mut responder, 0, 949).into_iter().map(|(when, _)| when).collect();
+    assert_eq!(when, [100, 300, 550]);
+    assert_eq!(events(&mut responder), []);
+    run(&mut responder, 950, 950);
+    assert_eq!(events(&mut responder), probed(V4.into(), Outcome::Free));
+}
+
+#[test]
 fn a_question_that_leaves_late_gets_its_time_to_be_answered() {
     let mut responder = up();
     responder.probe(at(0), V4.into(), ProbeSchedule::short());
@@ -395,7 +406,7 @@ fn the_answer_to_a_probe_is_a_claim() {
 }
 
 #[test]
-fn another_stations_probe_takes_an_address_from_a_full_probe_alone() {
+fn another_stations_probe_ends_a_full_probe_alone() {
     let full = ProbeSchedule::full([0.0; 3]);
     for (address, frame) in [(IpAddr::from(V4), Arp::probe(CLIENT, V4)), (V6.into(), Solicitation::probe(CLIENT, V6))] {
         let outcome = |schedule| {
@@ -404,7 +415,7 @@ fn another_stations_probe_takes_an_address_from_a_full_probe_alone() {
             receive(&mut responder, at(1), &frame);
             events(&mut responder)
         };
-        assert_eq!(outcome(full), probed(address, Outcome::Taken { mac: CLIENT }));
+        assert_eq!(outcome(full), probed(address, Outcome::Wanted { mac: CLIENT }));
         assert_eq!(outcome(ProbeSchedule::short()), []);
     }
 }

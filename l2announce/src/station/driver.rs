@@ -19,7 +19,7 @@ use crate::{
     announcement::Interfaces,
     link::{Links, Watch, WatchError},
     moment::Moment,
-    responder::{self, Outcome, ProbeSchedule},
+    responder::{self, Outcome},
     socket::SocketError,
 };
 
@@ -207,10 +207,6 @@ impl Driver {
     }
 
     fn probe(&mut self, now: Moment, address: IpAddr, thoroughness: Thoroughness) {
-        let schedule = match thoroughness {
-            Thoroughness::Short => ProbeSchedule::short(),
-            Thoroughness::Full => ProbeSchedule::full(rand::random()),
-        };
         let Some(wanted) = self.wanted.get_mut(&address).filter(|wanted| !wanted.links().is_empty()) else {
             self.tell(Event::Probed { address, outcome: Outcome::Undecided });
             return;
@@ -218,7 +214,7 @@ impl Driver {
         wanted.begin_probes();
         for link in wanted.links() {
             if let Some(port) = self.ports.get(link) {
-                port.probe(now, address, schedule);
+                port.probe(now, address, thoroughness);
             }
         }
     }

@@ -130,7 +130,7 @@ pub enum Tell {
 pub enum Thoroughness {
     /// 60 ms: for a take-over.
     Short,
-    /// 4 to 7 s (RFC 5227): before the first use of an address.
+    /// Before the first use of an address (RFC 5227): 0.8 to 1.4 s on a wire, 4 to 7 s by radio.
     Full,
 }
 

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use super::Thoroughness;
 use crate::{
     link::Link,
     moment::Moment,
@@ -21,6 +22,7 @@ const FRAMES_AT_ONCE: usize = 256;
 #[derive(Debug)]
 pub(super) struct Port {
     index: u32,
+    is_wireless: bool,
     responder: Responder,
     arp: PacketSocket,
     ndp: PacketSocket,
@@ -43,8 +45,9 @@ impl Port {
         }
         let mut responder = Responder::new(mac, settings);
         responder.set_up(now, true);
-        let index = link.index;
-        Ok(Self { index, responder, arp, ndp, groups: Groups::default(), heard_by_group: BTreeSet::new() })
+        let (index, is_wireless) = (link.index, link.facts.is_wireless);
+        let (groups, heard_by_group) = (Groups::default(), BTreeSet::new());
+        Ok(Self { index, is_wireless, responder, arp, ndp, groups, heard_by_group })
     }
 
     pub(super) fn set_stations(&mut self, now: Moment, mac: MacAddr, own: &Arc<BTreeSet<MacAddr>>) {
@@ -72,7 +75,13 @@ impl Port {
         self.settle_group(address);
     }
 
-    pub(super) fn probe(&mut self, now: Moment, address: IpAddr, schedule: ProbeSchedule) {
+    pub(super) fn probe(&mut self, now: Moment, address: IpAddr, thoroughness: Thoroughness) {
+        // A station that saves power hears a radio's groups several hundred milliseconds late.
+        let schedule = match thoroughness {
+            Thoroughness::Short => ProbeSchedule::short(),
+            Thoroughness::Full if self.is_wireless => ProbeSchedule::full(rand::random()),
+            Thoroughness::Full => ProbeSchedule::wired(rand::random()),
+        };
         self.listen(address);
         self.responder.probe(now, address, schedule);
     }

@@ -38,7 +38,7 @@ impl Wanted {
             return None;
         }
         match outcome {
-            Outcome::Taken { .. } => self.probing.clear(),
+            Outcome::Taken { .. } | Outcome::Wanted { .. } => self.probing.clear(),
             Outcome::Free => self.is_free_somewhere = true,
             Outcome::Undecided => {}
         }
