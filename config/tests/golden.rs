@@ -64,6 +64,7 @@ fn settings(input: &str) -> Settings {
     for name in names {
         match name {
             "address-map" => settings.addresses.map = Arc::new(address_map()),
+            "allow-cross-namespace" => settings.allow_cross_namespace = true,
             "allow-external-names" => settings.allow_external_names = true,
             "cluster-addresses" => settings.addresses.keeper = Keeper::Cluster,
             "ignore-exclude-label" => settings.addresses.ignore_excluded = true,

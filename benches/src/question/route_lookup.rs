@@ -8,7 +8,7 @@ use postern_config::{
         host::{HostPattern, WildcardDepth},
         id::ObjectId,
         path::PathPattern,
-        route::{Action, Outcome, Predicates, Rule, RuleSource},
+        route::{Action, Family, Outcome, Predicates, Rank, Rule, RuleSource},
     },
     snapshot::{HostEntry, HostTable, Listener, PathTable, RequestKey, SniTable, SocketKey, Transport},
 };
@@ -116,6 +116,7 @@ fn rule(number: usize, path: PathPattern) -> Rule {
     Rule {
         source: Arc::new(RuleSource { object, created: None, rule_index: 0, rule_name: None }),
         match_index: 0,
+        rank: Rank { priority: 0, family: Family::Gateway },
         path,
         predicates: Predicates::default(),
         except_hosts: Arc::default(),

@@ -11,7 +11,7 @@ use crate::{
     kubernetes::convert,
     model::{id::ObjectId, route::Rule},
     report::Finding,
-    snapshot::{HostEntry, HostTable, Place, SocketKey, Transport},
+    snapshot::{HostEntry, HostTable, PathTable, Place, SocketKey, Transport},
 };
 
 /// The tables, one per socket and transport: rules meant for a transport that lost the socket wait in theirs.
@@ -101,17 +101,25 @@ fn by_place<'a>(rules: impl Iterator<Item = &'a (Place, Arc<Rule>)>) -> HashMap<
 }
 
 fn filed(table: &HostTable, place: &Place) -> Arc<[Arc<Rule>]> {
-    let layer = table.get(&place.host).and_then(|entry| entry.layer(&place.route_host));
-    layer.and_then(|paths| paths.get(&place.path)).cloned().unwrap_or_default()
+    let entry = table.get(&place.host);
+    entry.and_then(|entry| tier(entry, place)?.get(&place.path)).cloned().unwrap_or_default()
+}
+
+fn tier<'e>(entry: &'e HostEntry, place: &Place) -> Option<&'e Arc<PathTable>> {
+    if place.ranked { entry.ranked.as_ref() } else { entry.layer(&place.route_host) }
 }
 
 fn file(table: &mut HostTable, place: &Place, rules: Vec<Arc<Rule>>) {
     let mut entry =
         table.get(&place.host).map_or_else(|| HostEntry::new(place.host.clone()), |entry| (**entry).clone());
-    let mut paths = entry.layer(&place.route_host).map(|paths| (**paths).clone()).unwrap_or_default();
+    let mut paths = tier(&entry, place).map(|paths| (**paths).clone()).unwrap_or_default();
     paths.set(&place.path, rules.into());
-    entry.set_layer(&place.route_host, paths);
-    let entry = (!entry.layers.is_empty()).then(|| Arc::new(entry));
+    if place.ranked {
+        entry.set_ranked(paths);
+    } else {
+        entry.set_layer(&place.route_host, paths);
+    }
+    let entry = (!entry.is_empty()).then(|| Arc::new(entry));
     table.set(&place.host, entry);
 }
 

@@ -192,7 +192,7 @@ mod random {
         let namespace = prop_oneof![Just("a"), Just("b")];
         let parts = (namespace, 0..3_usize, 0..4_usize, 0..4_usize, 0..6_usize, any::<bool>());
         let date = prop_oneof![Just(None), Just(Some("2026-01-01T00:00:00Z")), Just(Some("2026-02-01T00:00:00Z"))];
-        (0..18_usize, parts, date).prop_map(|(kind, (namespace, name, x, y, z, flag), created)| {
+        (0..20_usize, parts, date).prop_map(|(kind, (namespace, name, x, y, z, flag), created)| {
             let meta = json!({"creationTimestamp": created});
             let named = |prefix: &str| format!("{prefix}{name}");
             match kind {
@@ -230,6 +230,7 @@ mod random {
                     let label = json!({"labels": {"node.kubernetes.io/exclude-from-external-load-balancers": ""}});
                     object(Kind::Node, "", &named("n"), if flag { label } else { json!({}) }, json!({}))
                 }
+                18 | 19 => any_ranked(namespace, &named("k"), meta, [x, y, z], flag),
                 12 | 13 => any_exposed(namespace, &named("s"), meta, [x, y, z], flag),
                 _ => any_ingress(namespace, &named("i"), meta, [x, y, z], flag),
             }
@@ -294,6 +295,30 @@ mod random {
             _ => json!({}),
         };
         object(Kind::Ingress, namespace, name, meta, json!({"spec": spec}))
+    }
+
+    fn any_ranked(namespace: &str, name: &str, meta: Value, [x, y, z]: [usize; 3], flag: bool) -> Object {
+        let rules = [
+            "Host(`a.example.com`)",
+            "Host(`a.example.com`) && (PathPrefix(`/x`) || Path(`/x/y`))",
+            "Host(`*.example.com`) && !Method(`GET`)",
+            "PathPrefix(`/x`)",
+            "HostRegexp(`example`)",
+            "Host(`b.example.com`, `c.example.com`)",
+        ];
+        let service = json!([{"name": format!("s{}", y % 3), "port": 80}]);
+        let middlewares = json!([{"name": format!("m{}", x % 3)}]);
+        let mut spec = json!({"routes": [
+            {"match": rules[z], "priority": x, "services": service, "middlewares": middlewares},
+            {"match": rules[y], "services": service},
+        ]});
+        if flag {
+            spec["tls"] = json!({"secretName": format!("t{}", x % 3)});
+        }
+        if y == 3 {
+            spec["ingressClassName"] = json!(format!("c{}", x % 3));
+        }
+        object(Kind::IngressRoute, namespace, name, meta, json!({"spec": spec}))
     }
 
     fn any_gateway(namespace: &str, name: &str, meta: Value, [x, y, z]: [usize; 3], flag: bool) -> Object {

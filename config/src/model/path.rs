@@ -10,6 +10,8 @@ pub enum PathPattern {
     /// The path or anything below it, element by element: `/a` is for `/a`, `/a/` and `/a/b`, not for `/ab`.
     /// Kept without its trailing slash, so `/` is the empty text.
     Prefix(Arc<str>),
+    /// Every path that begins with these characters: `/a` is for `/ab` too, and the empty text for every path.
+    Start(Arc<str>),
     /// A regular expression for the whole path (anchored at both ends).
     Regex(PathRegex),
 }
@@ -51,6 +53,7 @@ impl PathPattern {
             Self::Prefix(prefix) => {
                 path.strip_prefix(&**prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
+            Self::Start(text) => path.starts_with(&**text),
             Self::Regex(regex) => regex.is_match(path),
         }
     }
@@ -61,6 +64,7 @@ impl fmt::Display for PathPattern {
         match self {
             Self::Exact(text) => write!(f, "={text}"),
             Self::Prefix(text) => write!(f, "{text}/*"),
+            Self::Start(text) => write!(f, "{text}*"),
             Self::Regex(regex) => write!(f, "~{}", regex.as_str()),
         }
     }

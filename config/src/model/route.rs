@@ -6,10 +6,12 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use jiff::Timestamp;
 
 use super::{
+    expression::Expression,
     filter::Filter,
     host::HostPattern,
     id::{ClusterId, MiddlewareId, ObjectId},
     path::{PathPattern, PathRegex},
+    request::{Condition, RequestKey},
 };
 
 /// One match of one rule of one route object.
@@ -19,6 +21,8 @@ pub struct Rule {
     pub source: Arc<RuleSource>,
     /// Index of the match inside the rule: the last tie-breaker.
     pub match_index: u32,
+    /// Where it stands among rules that are found by other ways than it is.
+    pub rank: Rank,
     /// Whether it is only for what no other rule of its host and path is for (an Ingress's default backend).
     pub fallback: bool,
     /// Which paths it is for.
@@ -45,6 +49,29 @@ pub struct RuleSource {
     pub rule_name: Option<Arc<str>>,
 }
 
+/// Where a rule stands among all that fit a request, across families.
+///
+/// Within [`Family::Ranked`] the priority decides whatever host and path say, as in Traefik. In the other families the
+/// most specific rule goes first, and only the one that wins there is measured with the best ranked one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rank {
+    /// The higher goes first.
+    pub priority: i64,
+    /// At equal priority the first family goes first.
+    pub family: Family,
+}
+
+/// How rules find their order: the strongest first (Traefik's precedence of its providers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    /// Rules of listeners of their own, the most specific first.
+    Gateway,
+    /// Rules with a priority, which alone decides.
+    Ranked,
+    /// Rules of hosts and paths on entry points, the most specific first.
+    Classic,
+}
+
 /// Conditions beside host and path. All must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Predicates {
@@ -57,6 +84,8 @@ pub struct Predicates {
     pub headers: Vec<HeaderMatch>,
     /// Query conditions.
     pub query: Vec<QueryMatch>,
+    /// What a rule's own language says beyond the host and path that it is filed by.
+    pub expression: Option<Arc<Expression<Condition>>>,
 }
 
 /// A condition on one header; several field lines of the name count as one value joined by `,`.
@@ -99,10 +128,19 @@ impl ValueMatch {
 impl Predicates {
     /// Whether there is nothing to test.
     pub fn is_empty(&self) -> bool {
-        self.path.is_none() && self.method.is_none() && self.headers.is_empty() && self.query.is_empty()
+        self.path.is_none()
+            && self.method.is_none()
+            && self.headers.is_empty()
+            && self.query.is_empty()
+            && self.expression.is_none()
     }
 
-    /// Whether all conditions beside the path's hold.
+    /// Whether the expression holds, where there is one.
+    pub fn expression_holds(&self, request: RequestKey<'_>) -> bool {
+        self.expression.as_ref().is_none_or(|expression| expression.holds(&|condition| condition.holds(request)))
+    }
+
+    /// Whether all conditions beside the path's and the expression's hold.
     pub fn matches(&self, method: &Method, headers: &HeaderMap, query: Option<&str>) -> bool {
         self.method.as_ref().is_none_or(|wanted| wanted == method)
             && self.headers.iter().all(|header| header.matches(headers))
@@ -144,10 +182,23 @@ fn decode(text: &str) -> std::borrow::Cow<'_, str> {
     percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned().into()
 }
 
-/// The better rule is the lesser, among rules of one host and one path: Gateway API `HTTPRouteRule.matches`
+impl Rule {
+    /// Whether the rule goes before `other` whatever the hosts and paths that they are filed by.
+    pub fn outranks(&self, other: &Self) -> bool {
+        let key = |rule: &Self| (std::cmp::Reverse(rule.rank.priority), rule.rank.family);
+        key(self).cmp(&key(other)).then_with(|| self.cmp(other)).is_lt()
+    }
+}
+
+/// The better rule is the lesser. Ranked rules: by priority, then oldest, namespace/name, order in the object. Others,
+/// of one host and one path: Gateway API `HTTPRouteRule.matches`
 /// (fallbacks last, then a condition on the path, method, number of headers, number of query parameters, oldest, namespace/name, order in the object).
 impl Ord for Rule {
     fn cmp(&self, other: &Self) -> Ordering {
+        let priority = |rule: &Self| {
+            let priority = (rule.rank.family == Family::Ranked).then_some(rule.rank.priority);
+            std::cmp::Reverse(priority)
+        };
         let key = |rule: &Self| {
             (
                 rule.fallback,
@@ -162,8 +213,9 @@ impl Ord for Rule {
             let object = &rule.source.object;
             (object.namespace.clone(), object.name.clone(), object.kind.clone())
         };
-        key(self)
-            .cmp(&key(other))
+        priority(self)
+            .cmp(&priority(other))
+            .then_with(|| key(self).cmp(&key(other)))
             .then_with(|| source(self).cmp(&source(other)))
             .then_with(|| name(self).cmp(&name(other)))
             .then_with(|| self.source.rule_index.cmp(&other.source.rule_index))

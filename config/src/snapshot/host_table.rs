@@ -12,6 +12,8 @@ pub struct HostTable {
     one_label: Map<Arc<str>, Arc<HostEntry>>,
     subdomains: Map<Arc<str>, Arc<HostEntry>>,
     any: Option<Arc<HostEntry>>,
+    /// How many entries have ranked rules.
+    ranked: usize,
 }
 
 /// All rules of one host pattern.
@@ -21,12 +23,24 @@ pub struct HostEntry {
     pub pattern: HostPattern,
     /// Path tables by the hostname that the routes themselves named, the most specific first; almost always one.
     pub layers: Vec<(HostPattern, Arc<PathTable>)>,
+    /// Rules that are found by their rank.
+    pub ranked: Option<Arc<PathTable>>,
 }
 
 impl HostTable {
     /// The path tables that `host` may be served by, best first.
     pub fn candidates<'s>(&'s self, host: &str) -> impl Iterator<Item = (&'s HostPattern, &'s PathTable)> {
         self.entries(host).flat_map(|entry| entry.layers.iter().map(|(_, paths)| (&entry.pattern, &**paths)))
+    }
+
+    /// The tables of ranked rules that `host` may be served by.
+    pub fn ranked<'s>(&'s self, host: &str) -> impl Iterator<Item = (&'s HostPattern, &'s PathTable)> {
+        self.entries(host).filter_map(|entry| Some((&entry.pattern, &**entry.ranked.as_ref()?)))
+    }
+
+    /// Whether any rule is found by its rank.
+    pub fn is_ranked(&self) -> bool {
+        self.ranked != 0
     }
 
     /// The entries whose pattern holds `host`, the most specific first.
@@ -52,6 +66,8 @@ impl HostTable {
 
     /// Files `entry` under `pattern`, or removes what is there.
     pub fn set(&mut self, pattern: &HostPattern, entry: Option<Arc<HostEntry>>) {
+        let is_ranked = |entry: Option<&Arc<HostEntry>>| usize::from(entry.is_some_and(|entry| entry.ranked.is_some()));
+        self.ranked = self.ranked + is_ranked(entry.as_ref()) - is_ranked(self.get(pattern));
         let (map, key) = match pattern {
             HostPattern::Exact(name) => (&mut self.exact, name),
             HostPattern::OneLabel(suffix) => (&mut self.one_label, suffix),
@@ -87,7 +103,22 @@ impl HostTable {
 impl HostEntry {
     /// An entry without rules.
     pub fn new(pattern: HostPattern) -> Self {
-        Self { pattern, layers: Vec::new() }
+        Self { pattern, layers: Vec::new(), ranked: None }
+    }
+
+    /// Whether no rule is filed.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty() && self.ranked.is_none()
+    }
+
+    /// All path tables.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<PathTable>> {
+        self.layers.iter().map(|(_, paths)| paths).chain(&self.ranked)
+    }
+
+    /// Replaces the table of ranked rules.
+    pub fn set_ranked(&mut self, paths: PathTable) {
+        self.ranked = (!paths.is_empty()).then(|| Arc::new(paths));
     }
 
     /// The path table of the routes that named `route_host`.

@@ -6,6 +6,7 @@
 
 mod announcement;
 mod host_table;
+mod path_starts;
 mod path_table;
 mod print;
 mod small_map;
@@ -131,6 +132,8 @@ pub enum Considered {
     PredicateFails,
     /// A more specific listener of its owner has this host.
     HostTakenByListener,
+    /// It fits, but another one outranks it.
+    Outranked,
 }
 
 impl Observer for () {
@@ -141,7 +144,8 @@ impl Observer for () {
 impl Listener {
     /// The rule that serves `request`: hosts from the most specific pattern to the least, and in each
     /// exact path, then regular expressions, then prefixes from the longest, then [`Rule`]'s own order.
-    /// A host that matches but has no fitting rule falls through to the next wider one.
+    /// A host that matches but has no fitting rule falls through to the next wider one. Where there are ranked rules,
+    /// the best of these is looked for too, and of both the one that [`Rule::outranks`] the other serves.
     pub fn find<'s>(&'s self, request: RequestKey<'_>) -> Option<&'s Arc<Rule>> {
         self.find_observed(request, &mut ())
     }
@@ -152,7 +156,30 @@ impl Listener {
         request: RequestKey<'_>,
         observer: &mut O,
     ) -> Option<&'s Arc<Rule>> {
-        self.hosts.candidates(request.host).find_map(|(pattern, paths)| paths.find(pattern, request, observer))
+        let specific = self
+            .hosts
+            .candidates(request.host)
+            .find_map(|(pattern, paths)| Some((pattern, paths.find(pattern, request, observer)?)));
+        let (host, rule) = if self.hosts.is_ranked() { self.best(specific, request, observer) } else { specific }?;
+        observer.considered(host, rule, Considered::Won);
+        Some(rule)
+    }
+
+    /// The best ranked rule that fits, or `best` where none outranks it.
+    fn best<'s, O: Observer>(
+        &'s self,
+        mut best: Option<(&'s HostPattern, &'s Arc<Rule>)>,
+        request: RequestKey<'_>,
+        observer: &mut O,
+    ) -> Option<(&'s HostPattern, &'s Arc<Rule>)> {
+        for (pattern, paths) in self.hosts.ranked(request.host) {
+            if let Some(rule) = paths.find_ranked(pattern, request, best.map(|(_, rule)| rule), observer) {
+                if let Some((host, loser)) = best.replace((pattern, rule)) {
+                    observer.considered(host, loser, Considered::Outranked);
+                }
+            }
+        }
+        best
     }
 }
 
@@ -180,4 +207,6 @@ pub struct Place {
     pub route_host: HostPattern,
     /// The path.
     pub path: PathPattern,
+    /// Whether rules there are found by their rank, and not by how specific the place is.
+    pub ranked: bool,
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Considered, Observer, RequestKey, small_map::SmallMap};
+use super::{Considered, Observer, RequestKey, path_starts::PathStarts, small_map::SmallMap};
 use crate::model::{
     host::HostPattern,
     path::{PathPattern, PathRegex},
@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 /// The rules of one path, best first.
-type Cell = Arc<[Arc<Rule>]>;
+pub(super) type Cell = Arc<[Arc<Rule>]>;
 
 /// Rules of one host, filed by path; those of one path sorted best first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,10 +22,12 @@ pub struct PathTable {
     prefix_depths: Vec<(usize, usize)>,
     /// Longest expression first.
     regex: Arc<Vec<(PathRegex, Cell)>>,
+    /// Boxed since only ranked rules have them.
+    starts: Option<Box<PathStarts>>,
 }
 
 impl PathTable {
-    /// The first rule that fits `request`.
+    /// The first rule that fits `request`: exact paths, expressions, prefixes, characters that it begins with.
     pub(super) fn find<'s, O: Observer>(
         &'s self,
         host: &HostPattern,
@@ -44,7 +46,37 @@ impl PathTable {
                 rules.iter().for_each(|rule| observer.considered(host, rule, Considered::PathDiffers));
             }
         }
-        self.prefixes(request.path).find_map(|rules| first_fit(rules, host, request, observer))
+        let wider = self.prefixes(request.path).chain(self.starts(request.path));
+        wider.into_iter().find_map(|rules| first_fit(rules, host, request, observer))
+    }
+
+    /// The best-ranked rule that fits `request` and outranks `best`, whatever path it is filed by.
+    pub(super) fn find_ranked<'s, O: Observer>(
+        &'s self,
+        host: &HostPattern,
+        request: RequestKey<'_>,
+        best: Option<&'s Arc<Rule>>,
+        observer: &mut O,
+    ) -> Option<&'s Arc<Rule>> {
+        let matching = |(regex, rules): &'s (PathRegex, Cell)| regex.is_match(request.path).then_some(rules);
+        let cells = self.exact.get(request.path).into_iter().chain(self.regex.iter().filter_map(matching));
+        let cells = cells.chain(self.prefixes(request.path)).chain(self.starts(request.path));
+        let mut found = None;
+        for rules in cells {
+            let worth = |rule: &&'s Arc<Rule>| found.or(best).is_none_or(|best| rule.outranks(best));
+            let mut contenders = rules.iter().take_while(worth);
+            if let Some(rule) = contenders.find(|rule| fits(rule, host, request, observer)) {
+                if let Some(loser) = found.replace(rule) {
+                    observer.considered(host, loser, Considered::Outranked);
+                }
+            }
+        }
+        found
+    }
+
+    /// The cells of all characters that `path` begins with, the longest first.
+    fn starts<'s>(&'s self, path: &str) -> impl Iterator<Item = &'s Cell> {
+        self.starts.iter().flat_map(move |starts| starts.of(path))
     }
 
     /// The cells of all prefixes of `path`, the longest first.
@@ -76,6 +108,7 @@ impl PathTable {
         match path {
             PathPattern::Exact(text) => self.exact.get(text),
             PathPattern::Prefix(text) => self.prefix.get(text),
+            PathPattern::Start(text) => self.starts.as_ref().and_then(|starts| starts.get(text)),
             PathPattern::Regex(regex) => self.regex.iter().find(|(other, _)| other == regex).map(|(_, rules)| rules),
         }
     }
@@ -86,18 +119,26 @@ impl PathTable {
             PathPattern::Exact(text) if rules.is_empty() => self.exact.remove(text),
             PathPattern::Exact(text) => self.exact.insert(text, rules),
             PathPattern::Prefix(text) => self.set_prefix(text, rules),
+            PathPattern::Start(text) => {
+                let starts = self.starts.get_or_insert_default();
+                starts.set(text, rules);
+                if starts.is_empty() {
+                    self.starts = None;
+                }
+            }
             PathPattern::Regex(regex) => self.set_regex(regex, rules),
         }
     }
 
     /// Whether no path is filed.
     pub fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.prefix.is_empty() && self.regex.is_empty()
+        self.exact.is_empty() && self.prefix.is_empty() && self.regex.is_empty() && self.starts.is_none()
     }
 
     /// All rules, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
-        let cells = self.exact.values().chain(self.prefix.values());
+        let starts = self.starts.iter().flat_map(|starts| starts.cells());
+        let cells = self.exact.values().chain(self.prefix.values()).chain(starts);
         cells.chain(self.regex.iter().map(|(_, rules)| rules)).flat_map(|rules| rules.iter())
     }
 
@@ -147,17 +188,24 @@ fn first_fit<'a, O: Observer>(
     request: RequestKey<'_>,
     observer: &mut O,
 ) -> Option<&'a Arc<Rule>> {
-    rules.iter().find(|rule| {
-        let verdict = judge(rule, request);
+    rules.iter().find(|rule| fits(rule, host, request, observer))
+}
+
+/// Whether `rule` fits; the observer is told if not, and of a rule that does by whoever decides.
+fn fits<O: Observer>(rule: &Arc<Rule>, host: &HostPattern, request: RequestKey<'_>, observer: &mut O) -> bool {
+    let verdict = judge(rule, request);
+    if verdict != Considered::Won {
         observer.considered(host, rule, verdict);
-        verdict == Considered::Won
-    })
+    }
+    verdict == Considered::Won
 }
 
 fn judge(rule: &Rule, request: RequestKey<'_>) -> Considered {
     if rule.predicates.path.as_ref().is_some_and(|path| !path.is_match(request.path)) {
         Considered::PathDiffers
-    } else if !rule.predicates.matches(request.method, request.headers, request.query) {
+    } else if !rule.predicates.matches(request.method, request.headers, request.query)
+        || !rule.predicates.expression_holds(request)
+    {
         Considered::PredicateFails
     } else if rule.except_hosts.iter().any(|pattern| pattern.matches(request.host)) {
         Considered::HostTakenByListener

@@ -66,7 +66,11 @@ fn print_host(f: &mut fmt::Formatter<'_>, entry: &HostEntry) -> fmt::Result {
         rules.sort_by_key(|rule| rule.path.to_string());
         rules.into_iter().try_for_each(|entry| writeln!(f, "    {}", rule(entry)))?;
     }
-    Ok(())
+    let Some(paths) = &entry.ranked else { return Ok(()) };
+    writeln!(f, "  host {} ranked", entry.pattern)?;
+    let mut rules: Vec<_> = paths.rules().collect();
+    rules.sort_by(|a, b| a.cmp(b).then_with(|| a.path.to_string().cmp(&b.path.to_string())));
+    rules.into_iter().try_for_each(|entry| writeln!(f, "    {} {}", entry.rank.priority, rule(entry)))
 }
 
 fn rule(rule: &Rule) -> String {
@@ -106,6 +110,9 @@ fn predicates(text: &mut String, predicates: &Predicates) {
     }
     for query in &predicates.query {
         let _ = write!(text, " ?{}{}", query.name, value(&query.value));
+    }
+    if let Some(expression) = &predicates.expression {
+        let _ = write!(text, " where {expression}");
     }
 }
 

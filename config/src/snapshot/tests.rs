@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 use super::*;
 use crate::model::{
     path::PathPattern,
-    route::{Action, Outcome, Predicates, RuleSource},
+    route::{Action, Family, Outcome, Predicates, Rank, RuleSource},
 };
 
 #[test]
@@ -15,6 +15,7 @@ fn a_path_of_many_segments_is_probed_only_as_deep_as_prefixes_go() {
     let rule = Rule {
         source: Arc::new(RuleSource { object, created: None, rule_index: 0, rule_name: None }),
         match_index: 0,
+        rank: Rank { priority: 0, family: Family::Gateway },
         fallback: false,
         path: path.clone(),
         predicates: Predicates::default(),

@@ -8,7 +8,7 @@ use postern_config::{
         host::{HostPattern, WildcardDepth},
         id::ObjectId,
         path::PathPattern,
-        route::{Action, HeaderMatch, Outcome, Predicates, Rule, RuleSource, ValueMatch},
+        route::{Action, Family, HeaderMatch, Outcome, Predicates, Rank, Rule, RuleSource, ValueMatch},
     },
     snapshot::{HostEntry, HostTable, Listener, RequestKey, SniTable, SocketKey, Transport},
 };
@@ -26,10 +26,10 @@ struct Filed {
     rule: Arc<Rule>,
 }
 
-/// Two bytes of request, then five bytes a rule.
+/// Two bytes of request, then six bytes a rule.
 pub fn route_match(data: &[u8]) {
     let [asked_host, asked_rest, rules @ ..] = data else { return };
-    let drafts = rules.chunks_exact(5).take(MOST_RULES).enumerate();
+    let drafts = rules.chunks_exact(6).take(MOST_RULES).enumerate();
     let filed: Vec<Filed> = drafts.filter_map(|(index, bytes)| file(index, bytes)).collect();
     let method = if asked_rest & 8 == 0 { Method::GET } else { Method::POST };
     let mut headers = HeaderMap::new();
@@ -49,26 +49,29 @@ fn pick<'a>(texts: &[&'a str; 8], byte: u8) -> &'a str {
 }
 
 fn file(index: usize, bytes: &[u8]) -> Option<Filed> {
-    let &[host, route_host, path, flags, except] = bytes else { return None };
+    let &[host, route_host, path, flags, except, rank] = bytes else { return None };
     let depth = |byte: u8| if byte & 8 == 0 { WildcardDepth::One } else { WildcardDepth::Many };
     let pattern = |byte| HostPattern::parse(pick(&HOSTS, byte), depth(byte)).ok();
     let text = pick(&PATHS, path);
-    let path = match flags % 3 {
+    let path = match flags % 4 {
+        3 => Ok(PathPattern::Start(text.into())),
         0 => PathPattern::exact(text),
         1 => PathPattern::prefix(text),
         _ => PathPattern::regex(&format!("{text}.*")),
     };
     let except = pattern(except).filter(|host| *host != HostPattern::Any);
-    let rule = rule(index, path.ok()?, flags, except);
+    let rule = rule(index, path.ok()?, flags, except, rank);
     Some(Filed { host: pattern(host)?, route_host: pattern(route_host)?, rule })
 }
 
-fn rule(index: usize, path: PathPattern, flags: u8, except: Option<HostPattern>) -> Arc<Rule> {
+fn rule(index: usize, path: PathPattern, flags: u8, except: Option<HostPattern>, rank: u8) -> Arc<Rule> {
+    let family = [Family::Gateway, Family::Ranked, Family::Classic, Family::Ranked][usize::from(rank % 4)];
     let object = ObjectId { kind: "route".into(), namespace: "ns".into(), name: format!("r{index:02}").into() };
     let header = HeaderMatch { name: HeaderName::from_static("x-a"), value: ValueMatch::Exact("1".into()) };
     Arc::new(Rule {
         source: Arc::new(RuleSource { object, created: None, rule_index: 0, rule_name: None }),
         match_index: 0,
+        rank: Rank { priority: i64::from(rank / 4 % 8), family },
         fallback: false,
         path,
         predicates: Predicates {
@@ -88,16 +91,25 @@ fn listener(filed: &[Filed]) -> Listener {
     let mut hosts = HostTable::default();
     for Filed { host, route_host, rule } in filed {
         let mut entry = hosts.get(host).map_or_else(|| HostEntry::new(host.clone()), |entry| (**entry).clone());
-        let mut paths = entry.layer(route_host).map(|paths| (**paths).clone()).unwrap_or_default();
+        let table = if is_ranked(rule) { entry.ranked.as_ref() } else { entry.layer(route_host) };
+        let mut paths = table.map(|paths| (**paths).clone()).unwrap_or_default();
         let mut rules: Vec<_> = paths.get(&rule.path).map(|rules| rules.to_vec()).unwrap_or_default();
         rules.push(rule.clone());
         rules.sort();
         paths.set(&rule.path, rules.into());
-        entry.set_layer(route_host, paths);
+        if is_ranked(rule) {
+            entry.set_ranked(paths);
+        } else {
+            entry.set_layer(route_host, paths);
+        }
         hosts.set(host, Some(Arc::new(entry)));
     }
     let key = SocketKey { address: None, port: 80 };
     Listener { key, name: "web".into(), transport: Transport::Plain, hosts, sni: SniTable::default() }
+}
+
+fn is_ranked(rule: &Rule) -> bool {
+    rule.rank.family == Family::Ranked
 }
 
 /// The documented order, rule by rule.
@@ -106,6 +118,7 @@ fn naive<'a>(filed: &'a [Filed], request: RequestKey<'_>) -> Option<&'a Arc<Rule
         PathPattern::Exact(_) => (0, Reverse(0), String::new()),
         PathPattern::Regex(regex) => (1, Reverse(regex.as_str().len()), regex.as_str().to_owned()),
         PathPattern::Prefix(prefix) => (2, Reverse(prefix.len()), String::new()),
+        PathPattern::Start(text) => (3, Reverse(text.len()), String::new()),
     };
     let fits = |filed: &&Filed| {
         let rule = &filed.rule;
@@ -114,8 +127,11 @@ fn naive<'a>(filed: &'a [Filed], request: RequestKey<'_>) -> Option<&'a Arc<Rule
             && rule.predicates.matches(request.method, request.headers, request.query)
             && !rule.except_hosts.iter().any(|host| host.matches(request.host))
     };
-    let rank = |filed: &&'a Filed| {
+    let order = |filed: &&'a Filed| {
         (filed.host.clone(), filed.route_host.clone(), path_rank(&filed.rule.path), filed.rule.clone())
     };
-    filed.iter().filter(fits).min_by_key(rank).map(|filed| &filed.rule)
+    let specific = filed.iter().filter(|filed| !is_ranked(&filed.rule)).filter(fits).min_by_key(order);
+    let ranked = filed.iter().filter(|filed| is_ranked(&filed.rule)).filter(fits);
+    let all = ranked.chain(specific).map(|filed| &filed.rule);
+    all.reduce(|best, rule| if rule.outranks(best) { rule } else { best })
 }

@@ -6,7 +6,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2048, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_tables_find_what_trying_every_rule_finds(draft in proptest::collection::vec(any::<u8>(), 2..90)) {
+    fn the_tables_find_what_trying_every_rule_finds(draft in proptest::collection::vec(any::<u8>(), 2..100)) {
         postern_fuzz_targets::route_match(&draft);
     }
 }

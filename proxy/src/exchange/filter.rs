@@ -42,7 +42,7 @@ pub fn change_path<'a>(change: &'a PathChange, pattern: &PathPattern, path: &'a 
         PathChange::Prefix(replacement) => {
             let prefix = match pattern {
                 PathPattern::Prefix(prefix) => &**prefix,
-                PathPattern::Exact(_) | PathPattern::Regex(_) => "",
+                PathPattern::Exact(_) | PathPattern::Start(_) | PathPattern::Regex(_) => "",
             };
             replace_prefix(path, prefix, replacement)
         }

@@ -1,15 +1,17 @@
 //! Why a rule did not take a request: what the look-up said of the rules that it came by, and, for those it did not
 //! even look at, what kept it from them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use http::request::Parts;
 use postern_config::{
     model::{
+        expression::Expression,
         host::HostPattern,
-        route::{Predicates, Rule},
+        request::Condition,
+        route::{Family, Predicates, Rule},
     },
-    snapshot::{Considered, Listener},
+    snapshot::{Considered, Listener, RequestKey},
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,7 @@ pub(super) struct Scene<'a> {
     pub(super) listener: &'a Listener,
     pub(super) parts: &'a Parts,
     pub(super) host: &'a str,
+    pub(super) peer: IpAddr,
     pub(super) recorder: &'a Recorder,
 }
 
@@ -60,7 +63,8 @@ impl Scene<'_> {
     fn unseen(&self) -> Vec<Loser> {
         let key = |host: &HostPattern, rule: &Arc<Rule>| (host.clone(), Arc::as_ptr(rule));
         let seen: HashSet<_> = self.recorder.seen.iter().map(|(host, rule, _)| key(host, rule)).collect();
-        let candidates = self.listener.hosts.candidates(self.host);
+        let hosts = &self.listener.hosts;
+        let candidates = hosts.candidates(self.host).chain(hosts.ranked(self.host));
         let all = candidates.flat_map(|(host, paths)| paths.rules().map(move |rule| (host, rule)));
         let mut unseen: Vec<_> = all.filter(|(host, rule)| !seen.contains(&key(host, rule))).collect();
         unseen.sort_by(|(_, a), (_, b)| a.path.to_string().cmp(&b.path.to_string()).then_with(|| a.cmp(b)));
@@ -72,6 +76,7 @@ impl Scene<'_> {
             Considered::Won => String::new(),
             Considered::PathDiffers => self.path_differs(rule),
             Considered::PredicateFails => self.failing(rule),
+            Considered::Outranked => self.outranked(rule),
             Considered::HostTakenByListener => "a more specific listener of the same Gateway has this host".to_owned(),
         }
     }
@@ -82,7 +87,7 @@ impl Scene<'_> {
 
     /// The first condition that does not hold.
     fn failing(&self, rule: &Rule) -> String {
-        let Predicates { method, headers, query, path } = &rule.predicates;
+        let Predicates { method, headers, query, path, expression: _ } = &rule.predicates;
         if let Some(wanted) = method.as_ref().filter(|wanted| **wanted != self.parts.method) {
             return format!("the method is {}, not {wanted}", self.parts.method);
         }
@@ -99,7 +104,33 @@ impl Scene<'_> {
         }
         match query.iter().find(|parameter| !holds(one_parameter((*parameter).clone()))) {
             Some(parameter) => format!("it wants that query {} {}", parameter.name, value(&parameter.value)),
-            None => "a condition does not hold".to_owned(),
+            None => self.failing_part(rule),
+        }
+    }
+
+    /// Of the rule's expression.
+    fn failing_part(&self, rule: &Rule) -> String {
+        let (uri, headers) = (&self.parts.uri, &self.parts.headers);
+        let (path, query, method) = (uri.path(), uri.query(), &self.parts.method);
+        let request = RequestKey { host: self.host, path, query, method, headers, peer: self.peer };
+        let fails = |part: &&Expression<_>| !part.holds(&|condition: &Condition| condition.holds(request));
+        let failing = match rule.predicates.expression.as_deref() {
+            Some(Expression::All(parts)) => parts.iter().find(fails),
+            other => other.filter(fails),
+        };
+        failing.map_or_else(|| "a condition does not hold".to_owned(), |part| format!("it wants that {part}"))
+    }
+
+    /// It fits, and another rule goes first whatever host and path say.
+    fn outranked(&self, rule: &Rule) -> String {
+        let Some((_, winner)) = self.recorder.winner() else { return "another rule outranks it".to_owned() };
+        let (object, ours, theirs) = (&winner.source.object, rule.rank, winner.rank);
+        if theirs.priority != ours.priority {
+            format!("{object} goes before it: priority {} against {}", theirs.priority, ours.priority)
+        } else if theirs.family != ours.family {
+            format!("{object} goes before it: its kind does at equal priority {}", ours.priority)
+        } else {
+            format!("{object} goes before it at equal priority {}: {}", ours.priority, first_come(winner, rule))
         }
     }
 
@@ -111,7 +142,9 @@ impl Scene<'_> {
         let Some((winning_host, winner)) = self.recorder.winner() else {
             return "the request was refused before any route was looked for".to_owned();
         };
-        if winning_host != host {
+        if [winner.rank.family, rule.rank.family].contains(&Family::Ranked) {
+            self.outranked(rule)
+        } else if winning_host != host {
             format!("host {winning_host} is more specific than {host}")
         } else if winner.path != rule.path {
             format!("path {} goes before {}", winner.path, rule.path)
@@ -130,7 +163,14 @@ fn precedence(winner: &Rule, rule: &Rule) -> &'static str {
         "it has more header conditions"
     } else if a.query.len() != b.query.len() {
         "it has more query conditions"
-    } else if winner.source.created != rule.source.created {
+    } else {
+        first_come(winner, rule)
+    }
+}
+
+/// Among rules that are equal in all else.
+fn first_come(winner: &Rule, rule: &Rule) -> &'static str {
+    if winner.source.created != rule.source.created {
         "it is older"
     } else if winner.source.object != rule.source.object {
         "its name is first in the alphabet"

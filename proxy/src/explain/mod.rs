@@ -243,7 +243,13 @@ fn http(
     answer.request.client = prepared.client.to_string();
     let mut recorder = Recorder::default();
     let chosen = exchange::choose(looker.snapshot, &parts, &prepared, &connection, &mut recorder);
-    let scene = loser::Scene { listener, parts: &parts, host: &prepared.host.name, recorder: &recorder };
+    let scene = loser::Scene {
+        listener,
+        parts: &parts,
+        host: &prepared.host.name,
+        peer: connection.peer.ip(),
+        recorder: &recorder,
+    };
     (answer.losers, answer.losers_left_out) = scene.losers();
     answer.outcome = match chosen {
         Ok(rule) => Outcome::Route(looker.rule(recorder.winner().map_or(&HostPattern::Any, |(host, _)| host), &rule)),

@@ -49,6 +49,9 @@ fn route(f: &mut fmt::Formatter<'_>, rule: &RuleView) -> fmt::Result {
     let name = rule.rule_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
     writeln!(f, "  {}, rule {}{name}, match {}", rule.route, rule.rule, rule.match_index)?;
     writeln!(f, "    host {}, path {}", rule.host, rule.path)?;
+    if let Some(priority) = rule.priority {
+        writeln!(f, "    priority {priority}")?;
+    }
     for condition in &rule.conditions {
         writeln!(f, "    {condition}")?;
     }

@@ -19,7 +19,7 @@ use postern_config::{
     model::{
         id::{MiddlewareId, ObjectId},
         path::PathPattern,
-        route::{Action, Outcome, Predicates, Rule, RuleSource},
+        route::{Action, Family, Outcome, Predicates, Rank, Rule, RuleSource},
     },
     snapshot::SocketKey,
 };
@@ -137,6 +137,7 @@ fn rule() -> Arc<Rule> {
     Arc::new(Rule {
         source: Arc::new(RuleSource { object, created: None, rule_index: 0, rule_name: None }),
         match_index: 0,
+        rank: Rank { priority: 0, family: Family::Gateway },
         fallback: false,
         path: PathPattern::prefix("/").expect("a valid prefix"),
         predicates: Predicates::default(),

@@ -6,7 +6,7 @@ use postern_config::{
         filter::{Filter, PathChange},
         host::HostPattern,
         middleware::MiddlewareSlot,
-        route::{Backend, Forward, Outcome, Rule, Step, Target, ValueMatch},
+        route::{Backend, Family, Forward, Outcome, Rule, Step, Target, ValueMatch},
     },
     snapshot::{Listener, Snapshot},
 };
@@ -29,8 +29,11 @@ pub struct RuleView {
     pub match_index: u32,
     /// Host pattern; `*.` is one label, `**.` one or more, `*` every host.
     pub host: String,
-    /// Path: `=/exact`, `/prefix/*` or `~expression`.
+    /// Path: `=/exact`, `/prefix/*`, `/characters*` or `~expression`.
     pub path: String,
+    /// The priority that decides, whatever host and path say; only of rules that are ranked by it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub priority: Option<i64>,
     /// What else must hold.
     pub conditions: Vec<String>,
     /// What happens before the outcome, in order.
@@ -110,6 +113,7 @@ impl Looker<'_> {
             match_index: rule.match_index,
             host: host.to_string(),
             path: rule.path.to_string(),
+            priority: (rule.rank.family == Family::Ranked).then_some(rule.rank.priority),
             conditions: conditions(rule),
             steps: rule.action.steps.iter().map(|step| self.step(step)).collect(),
             outcome: self.outcome(rule),
@@ -176,7 +180,7 @@ pub fn rules(listener: &Listener) -> Vec<(&HostPattern, &Rule)> {
     let mut all: Vec<(&HostPattern, &Rule)> = listener
         .hosts
         .iter()
-        .flat_map(|entry| entry.layers.iter().map(move |(_, paths)| (&entry.pattern, paths)))
+        .flat_map(|entry| entry.tables().map(move |paths| (&entry.pattern, paths)))
         .flat_map(|(host, paths)| paths.rules().map(move |rule| (host, &**rule)))
         .collect();
     all.sort_by(|(host_a, a), (host_b, b)| {
@@ -192,7 +196,8 @@ pub fn conditions(rule: &Rule) -> Vec<String> {
     let method = predicates.method.iter().map(|method| format!("method is {method}"));
     let headers = predicates.headers.iter().map(|header| format!("header {} {}", header.name, value(&header.value)));
     let query = predicates.query.iter().map(|query| format!("query {} {}", query.name, value(&query.value)));
-    path.chain(method).chain(headers).chain(query).collect()
+    let expression = predicates.expression.iter().map(|expression| expression.to_string());
+    path.chain(method).chain(headers).chain(query).chain(expression).collect()
 }
 
 pub(crate) fn value(value: &ValueMatch) -> String {

@@ -3,7 +3,7 @@
 use super::{
     Contribution, Filled, Settings, exposure, gateway, ingress,
     middleware::{self},
-    secret, service, slot,
+    secret, service, slot, traefik,
 };
 use crate::{
     kubernetes::{
@@ -24,6 +24,7 @@ use crate::{
 pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribution {
     match object {
         Object::Ingress(item) => ingress::convert(item, view, settings),
+        Object::IngressRoute(item) => traefik::ingress_route(item, view, settings),
         Object::Secret(item) => secret::object(item, view, settings),
         Object::Service(item) => service::object(item, view, settings),
         Object::EndpointSlice(item) => service::slice(item, settings),
@@ -53,6 +54,7 @@ pub fn match_field(rule: &Rule) -> String {
     match &*rule.source.object.kind {
         "Ingress" if rule.fallback => "spec.defaultBackend".to_owned(),
         "Ingress" => format!("spec.rules[{of_rule}].http.paths[{of_match}]"),
+        "IngressRoute" => format!("spec.routes[{of_rule}].match"),
         _ => format!("spec.rules[{of_rule}].matches[{of_match}]"),
     }
 }

@@ -17,6 +17,7 @@ pub mod node;
 pub mod selector;
 pub mod service;
 pub mod traefik;
+pub mod traefik_route;
 
 use std::sync::Arc;
 
@@ -105,6 +106,7 @@ macro_rules! kinds {
                         | Self::HttpRoute
                         | Self::GrpcRoute
                         | Self::TlsRoute
+                        | Self::IngressRoute
                 )
             }
         }
@@ -174,6 +176,8 @@ kinds! {
     TlsRoute(gateway::TlsRoute): "gateway.networking.k8s.io" ["v1", "v1alpha3", "v1alpha2"] "TLSRoute" namespaced;
     /// TLS towards backends.
     BackendTlsPolicy(gateway::BackendTlsPolicy): "gateway.networking.k8s.io" ["v1", "v1alpha3"] "BackendTLSPolicy" namespaced;
+    /// Traefik's routes by rule.
+    IngressRoute(traefik_route::IngressRoute): "traefik.io" ["v1alpha1"] "IngressRoute" namespaced;
     /// A middleware of Traefik's.
     Middleware(traefik::Middleware): "traefik.io" ["v1alpha1"] "Middleware" namespaced;
     /// Labels by which addresses are announced, and whether the network is there.

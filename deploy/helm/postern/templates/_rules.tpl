@@ -11,7 +11,7 @@ these rights and no more, and asks for each kind.
   resources: [gateways, httproutes, grpcroutes, tlsroutes, backendtlspolicies, referencegrants]
   verbs: [get, list, watch]
 - apiGroups: [traefik.io]
-  resources: [middlewares]
+  resources: [middlewares, ingressroutes]
   verbs: [get, list, watch]
 # Addresses to give out, and who announces them.
 - apiGroups: [metallb.io]
@@ -63,6 +63,7 @@ these rights and no more, and asks for each kind.
     - backendtlspolicies.gateway.networking.k8s.io
     - referencegrants.gateway.networking.k8s.io
     - middlewares.traefik.io
+    - ingressroutes.traefik.io
     - ipaddresspools.metallb.io
     - l2advertisements.metallb.io
   verbs: [get]

@@ -33,7 +33,9 @@ use postern_config::{
         cluster::{Balance, Cluster as Spec, ClusterSlot, Endpoint, EndpointAddress, PassiveHealth, Protocol},
         id::{ClusterId, ObjectId},
         path::PathPattern,
-        route::{Action, Backend as Share, Forward, Outcome, Predicates, Rule, RuleSource, Target, Timeouts},
+        route::{
+            Action, Backend as Share, Family, Forward, Outcome, Predicates, Rank, Rule, RuleSource, Target, Timeouts,
+        },
     },
     snapshot::SocketKey,
 };
@@ -204,6 +206,7 @@ fn rule(forward: Forward) -> Rule {
     Rule {
         source: Arc::new(RuleSource { object, created: None, rule_index: 0, rule_name: None }),
         match_index: 0,
+        rank: Rank { priority: 0, family: Family::Gateway },
         fallback: false,
         path: PathPattern::prefix("/").expect("a path"),
         predicates: Predicates::default(),

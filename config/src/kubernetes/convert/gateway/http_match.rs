@@ -22,6 +22,7 @@ pub(super) fn read(
 ) -> Result<(PathPattern, Predicates), Finding> {
     let path = path(asked.path.as_ref(), &format!("{field}.path"))?;
     let predicates = Predicates {
+        expression: None,
         path: None,
         method: asked.method.map(method),
         headers: headers(&asked.headers, &format!("{field}.headers"), findings)?,

@@ -10,11 +10,12 @@ use http::StatusCode;
 use super::{attach::Attachment, filter::Filters, reason};
 use crate::{
     kubernetes::{
-        convert::{Contribution, Settings, middleware, object_id, slot},
+        convert::{Contribution, Settings, middleware, object_id, slot, traefik::priority},
         object::{Item, Meta, Resource, traefik::Middleware},
         view::View,
     },
     model::{
+        host::HostPattern,
         id::MiddlewareId,
         path::PathPattern,
         route::{Action, Outcome, Predicates, Rule, RuleSource, Step},
@@ -138,10 +139,12 @@ fn file_one<'a>(
     let mut filed = Vec::new();
     let mut made: Vec<(&Attachment, Vec<Arc<Rule>>)> = Vec::new();
     let action = Arc::new(draft.action.clone());
+    let places: Vec<_> = places.collect();
+    let hosts: Vec<_> = places.iter().map(|place| place.route_host.clone()).collect();
     for place in places {
         let same = |other: &Attachment| other.except_hosts == place.except_hosts;
         let at = made.iter().position(|(other, _)| same(other)).unwrap_or_else(|| {
-            made.push((place, make(source, draft, place, &action)));
+            made.push((place, make(source, draft, place, &hosts, &action)));
             made.len() - 1
         });
         let rules = made.get(at).map(|(_, rules)| rules.as_slice()).unwrap_or_default();
@@ -150,11 +153,18 @@ fn file_one<'a>(
     filed
 }
 
-fn make(source: &Arc<RuleSource>, draft: &Draft, place: &Attachment, action: &Arc<Action>) -> Vec<Arc<Rule>> {
+fn make(
+    source: &Arc<RuleSource>,
+    draft: &Draft,
+    place: &Attachment,
+    hosts: &[HostPattern],
+    action: &Arc<Action>,
+) -> Vec<Arc<Rule>> {
     let rule = |(match_index, path, predicates): &(u32, PathPattern, Predicates)| {
         Arc::new(Rule {
             source: source.clone(),
             match_index: *match_index,
+            rank: priority::of_match(hosts.iter(), path, predicates),
             fallback: false,
             path: path.clone(),
             predicates: predicates.clone(),
@@ -172,6 +182,7 @@ fn spot(place: &Attachment, path: &PathPattern) -> Place {
         host: place.host.clone(),
         route_host: place.route_host.clone(),
         path: path.clone(),
+        ranked: false,
     }
 }
 

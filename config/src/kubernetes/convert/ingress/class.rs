@@ -17,12 +17,13 @@ use crate::{
     report::Finding,
 };
 
-const ANNOTATION: &str = "kubernetes.io/ingress.class";
+/// Named the class before there was a field for it.
+pub(in crate::kubernetes::convert) const ANNOTATION: &str = "kubernetes.io/ingress.class";
 const IS_DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
 
 /// The product whose habits an Ingress was written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Product {
+pub(in crate::kubernetes::convert) enum Product {
     /// Ours.
     Postern,
     /// Traefik, also where no class is named.
@@ -53,11 +54,11 @@ fn usual_controller(class: &str) -> Option<&'static str> {
 
 /// An Ingress that is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ours<'a> {
+pub(in crate::kubernetes::convert) struct Ours<'a> {
     /// Whose habits it follows.
-    pub(super) product: Product,
+    pub(in crate::kubernetes::convert) product: Product,
     /// The class that it is of.
-    pub(super) class: Option<&'a str>,
+    pub(in crate::kubernetes::convert) class: Option<&'a str>,
 }
 
 /// Whether the Ingress is ours; otherwise what to tell.
@@ -75,7 +76,13 @@ pub(super) fn judge<'a>(item: &'a Item<Ingress>, view: &View<'a>, settings: &Set
     }
 }
 
-fn named<'a>(name: &'a str, field: &'static str, view: &View<'a>, settings: &Settings) -> Result<Ours<'a>, Finding> {
+/// What is known of class `name`, which `field` names.
+pub(in crate::kubernetes::convert) fn named<'a>(
+    name: &'a str,
+    field: &'static str,
+    view: &View<'a>,
+    settings: &Settings,
+) -> Result<Ours<'a>, Finding> {
     let class = view.get::<IngressClass>("", name);
     let controller = class.map(|class| &*class.body.spec.controller).or_else(|| usual_controller(name));
     match controller {

@@ -1,7 +1,7 @@
 //! Ingress → rules on the entry points, and certificates by host.
 
 mod backend;
-mod class;
+pub(super) mod class;
 mod router;
 mod tls;
 
@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use http::StatusCode;
 
-use super::{Contribution, Settings, object_id};
+use super::{Contribution, Settings, object_id, traefik::priority};
 use crate::{
     kubernetes::{
         object::{
@@ -21,7 +21,7 @@ use crate::{
     model::{
         host::{HostPattern, WildcardDepth},
         path::{PathError, PathPattern},
-        route::{Action, Outcome, Predicates, Rule, RuleSource, Step},
+        route::{Action, Outcome, Predicates, Rank, Rule, RuleSource, Step},
     },
     report::Finding,
     snapshot::Place,
@@ -85,7 +85,7 @@ impl Maker<'_> {
         match pattern(path, self.router.matcher) {
             Ok(pattern) => {
                 let action = self.action(&path.backend, &format!("{field}.backend"));
-                self.file(host, pattern, action, index, at, false);
+                self.file(host, pattern, action, index, at, rank(host, path, self.router.matcher));
             }
             Err(error) => {
                 let message = format!("{:?} {error}", &*path.path);
@@ -106,7 +106,7 @@ impl Maker<'_> {
         }
         let action = self.action(backend, "spec.defaultBackend");
         for host in hosts {
-            self.file(&host, PathPattern::Prefix("".into()), action.clone(), spec.rules.len(), 0, true);
+            self.file(&host, PathPattern::Prefix("".into()), action.clone(), spec.rules.len(), 0, priority::FALLBACK);
         }
     }
 
@@ -127,7 +127,7 @@ impl Maker<'_> {
         action: Arc<Action>,
         rule_index: usize,
         match_index: usize,
-        fallback: bool,
+        rank: Rank,
     ) {
         let source = Arc::new(RuleSource {
             object: object_id(self.item),
@@ -138,7 +138,8 @@ impl Maker<'_> {
         let rule = Arc::new(Rule {
             source,
             match_index: number(match_index),
-            fallback,
+            rank,
+            fallback: rank == priority::FALLBACK,
             path: path.clone(),
             predicates: Predicates::default(),
             except_hosts: Arc::default(),
@@ -151,6 +152,7 @@ impl Maker<'_> {
                 host: host.clone(),
                 route_host: host.clone(),
                 path: path.clone(),
+                ranked: false,
             };
             self.contribution.rules.push((place, rule.clone()));
         }
@@ -171,6 +173,16 @@ fn pattern(path: &HttpPath, matcher: PathMatcher) -> Result<PathPattern, PathErr
             PathPattern::regex(&format!("(?s:.*)(?:{text})(?s:.*)"))
         }
     }
+}
+
+fn rank(host: &HostPattern, path: &HttpPath, matcher: PathMatcher) -> Rank {
+    let text = if path.path.is_empty() { "/" } else { &*path.path };
+    let matcher = match (path.path_type, matcher) {
+        (PathType::Exact, _) | (PathType::ImplementationSpecific, PathMatcher::Path) => "Path",
+        (PathType::Prefix, _) | (PathType::ImplementationSpecific, PathMatcher::PathPrefix) => "PathPrefix",
+        (PathType::ImplementationSpecific, PathMatcher::PathRegexp) => "PathRegexp",
+    };
+    priority::of_host_and_path(host, matcher, text)
 }
 
 fn closed(reason: Arc<str>) -> Outcome {

@@ -9,6 +9,7 @@ use crate::{
             Contribution, EntryPoint, Settings,
             annotation::{self, Class, NGINX, ROUTER, parse_bool},
             middleware, slot,
+            traefik::splits,
         },
         object::{Item, networking::Ingress, traefik::Middleware},
         view::View,
@@ -205,11 +206,4 @@ fn is_for_another(name: &str, product: Product) -> bool {
         Product::Traefik => name.starts_with(NGINX),
         Product::Nginx => name.starts_with("traefik.ingress.kubernetes.io/"),
     }
-}
-
-/// All ways to read `namespace-name`.
-fn splits(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.match_indices('-')
-        .filter_map(|(at, _)| Some((text.get(..at)?, text.get(at + 1..)?)))
-        .filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
 }

@@ -7,6 +7,7 @@ mod external;
 mod option;
 mod port;
 mod protocol;
+mod variant;
 
 use std::sync::Arc;
 
@@ -29,7 +30,9 @@ use crate::{
     report::Finding,
 };
 
+pub(super) use option::cookie_name;
 pub use port::{Found, PortProblem, find};
+pub use variant::Asked;
 
 /// What is wrong with a Service by itself, and what it wants outside.
 pub fn object(item: &Item<Service>, view: &View<'_>, settings: &Settings) -> Contribution {
@@ -81,7 +84,8 @@ fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster
     let Some(service) = view.get::<Service>(at.namespace, at.name) else {
         return Err(format!("Service {}/{} does not exist", at.namespace, at.name));
     };
-    let (options, _) = option::read(service);
+    let (mut options, _) = option::read(service);
+    variant::apply(&mut options, &at.variant);
     if let Some(reason) = options.closed {
         return Err(format!("Service {}/{}: {reason}", at.namespace, at.name));
     }

@@ -43,6 +43,11 @@ pub(super) struct Sticky {
 }
 
 impl Sticky {
+    /// This very cookie.
+    pub(super) fn named(cookie: StickyCookie) -> Self {
+        Self { name: Some(cookie.name.clone()), rest: cookie }
+    }
+
     /// The cookie for one port of the Service. Without a name it has Traefik's, so that clients keep their endpoint.
     pub(super) fn cookie(self, namespace: &str, service: &str, port: &str) -> StickyCookie {
         let name = self.name.unwrap_or_else(|| default_cookie_name(namespace, service, port));
@@ -50,11 +55,15 @@ impl Sticky {
     }
 }
 
-/// `_` and the first five hexadecimal digits of the SHA-1 of Traefik's name for the service.
+/// Of a port that an Ingress refers to.
 fn default_cookie_name(namespace: &str, service: &str, port: &str) -> Arc<str> {
-    let words = format!("{namespace}-{service}-{port}");
-    let words: Vec<_> = words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
-    let digest = sha1::Sha1::digest(format!("_TRAEFIK_BACKEND_{}@kubernetes", words.join("-")));
+    cookie_name(&format!("{namespace}-{service}-{port}"), "kubernetes")
+}
+
+/// `_` and the first five hexadecimal digits of the SHA-1 of Traefik's name for service `id` of a provider.
+pub(in crate::kubernetes::convert) fn cookie_name(id: &str, provider: &str) -> Arc<str> {
+    let words: Vec<_> = id.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let digest = sha1::Sha1::digest(format!("_TRAEFIK_BACKEND_{}@{provider}", words.join("-")));
     let hex: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
     format!("_{}", hex.get(..5).unwrap_or_default()).into()
 }
@@ -265,7 +274,7 @@ fn hash_key(text: &str) -> Option<HashKey> {
     }
 }
 
-fn same_site(text: &str) -> Option<Option<Arc<str>>> {
+pub(super) fn same_site(text: &str) -> Option<Option<Arc<str>>> {
     match text {
         "none" | "lax" | "strict" => Some(Some(text.into())),
         // Traefik's word for leaving the attribute out.
@@ -280,13 +289,13 @@ fn max_age(text: &str) -> Option<Option<i64>> {
 }
 
 /// A cookie's name: a token of RFC 9110, section 5.6.2.
-fn token(text: &str) -> Option<Arc<str>> {
+pub(super) fn token(text: &str) -> Option<Arc<str>> {
     let valid = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     (!text.is_empty() && text.bytes().all(valid)).then(|| text.into())
 }
 
 /// A cookie attribute's value: it must not be able to begin another attribute or header.
-fn attribute(text: &str) -> Option<Arc<str>> {
+pub(super) fn attribute(text: &str) -> Option<Arc<str>> {
     let valid = |b: u8| (0x21..0x7f).contains(&b) && b != b';' && b != b',';
     (!text.is_empty() && text.bytes().all(valid)).then(|| text.into())
 }

@@ -1,3 +1,37 @@
 //! Traefik's own route kinds.
 
+mod class;
+mod entry;
+pub mod priority;
+mod reference;
+mod route;
 pub mod rule;
+mod service;
+mod tls;
+
+pub(super) use reference::splits;
+pub use route::convert as ingress_route;
+
+use super::{Contribution, Settings};
+use crate::{
+    kubernetes::{object::Meta, view::View},
+    report::Finding,
+};
+
+/// The object under conversion and what it may look at.
+struct Site<'a, 'v> {
+    meta: &'a Meta,
+    view: &'a View<'v>,
+    settings: &'a Settings,
+    contribution: Contribution,
+}
+
+impl Site<'_, '_> {
+    fn namespace(&self) -> &str {
+        &self.meta.namespace
+    }
+
+    fn say(&mut self, finding: Finding) {
+        self.contribution.findings.push(finding);
+    }
+}

@@ -12,6 +12,7 @@
 
 mod http;
 mod parse;
+mod spread;
 mod tcp;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ mod token;
 
 use crate::model::{expression::Expression, request::Condition};
 
+pub use spread::{Branch, MOST_BRANCHES, spread};
 pub use tcp::Condition as TcpCondition;
 
 /// Longer rules are refused, in bytes.
