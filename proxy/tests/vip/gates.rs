@@ -161,3 +161,32 @@ fn processes_and_pods_of_every_node_reach_an_address_whoever_owns_it() {
         assert!(body.contains(&format!("10.244.{}.2", host.number)), "the pod's address is kept: {body}");
     }
 }
+
+const MAPPED: &str = "---
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: mapped, namespace: metallb-system}
+spec: {addresses: [203.0.113.7/32]}
+";
+
+/// A pool has the public address too, and every node would announce it.
+#[test]
+#[ignore = "a real segment: cargo xtask vip"]
+fn a_public_address_is_served_at_the_private_one_of_a_node_and_leaves_no_trace_elsewhere() {
+    let gate = Gate::new("mapped", Ipv4Addr::new(192, 0, 2, 1), "postern", "{value: 203.0.113.7}");
+    let manifests = format!("{}{CLASSES}{MAPPED}{}", manifests(&[]), gate.manifests);
+    let Some(mut world) = World::prepare(&manifests) else { return };
+    for node in &mut world.nodes {
+        node.settings.push(("POSTERN_ADDRESS_MAP".to_owned(), "203.0.113.7=192.0.2.1".to_owned()));
+        node.start();
+    }
+    gate.serves(&world.client);
+    for node in &world.nodes {
+        let view = eventually("an answer", || node.vips());
+        assert!(view.vips.is_empty(), "{view:?}");
+        let rules = node.host.command("nft").args(["list", "ruleset"]).output().expect("nft is there").stdout;
+        let kernel = node.host.ip("route show table all") + &String::from_utf8_lossy(&rules);
+        assert!(!kernel.contains("203.0.113.7"), "{}: {kernel}", node.name);
+        assert!(!kernel.contains("postern"), "{}: {kernel}", node.name);
+    }
+}
