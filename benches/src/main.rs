@@ -14,6 +14,7 @@ mod measure;
 mod question;
 mod result;
 mod training;
+mod watch;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -69,6 +70,13 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         routes: usize,
     },
+    /// Asks an address until its standard input ends, and says for how long nobody answered.
+    #[command(hide = true)]
+    Watch {
+        /// The address.
+        #[arg(long)]
+        target: SocketAddr,
+    },
     /// Sends requests until its standard input ends, and says what came of them.
     Load(load::command::Flags),
     /// Looks routes up in a loop; what `route-lookup` runs under callgrind.
@@ -88,6 +96,7 @@ fn main() -> ExitCode {
         Command::Backend { bind } => backend::run(bind),
         Command::Floor { floor, bind, backend } => floor::run(floor, bind, backend),
         Command::Manifests { folder, backend, routes } => manifests::World::new(backend).routes(routes).write(&folder),
+        Command::Watch { target } => watch::run(target),
         Command::Load(flags) => load::command::run(flags),
         Command::LookUp { routes, count } => {
             question::look_up(routes, count);

@@ -46,7 +46,13 @@ fn untrained() -> Result<PathBuf, String> {
 /// What could not be had, one line each; the comparison runs without it and says so.
 fn prepare_peers() -> Vec<String> {
     let packages =
-        [("nginx", "nginx-light"), ("haproxy", "haproxy"), ("taskset", "util-linux"), ("valgrind", "valgrind")];
+        [
+        ("nginx", "nginx-light"),
+        ("haproxy", "haproxy"),
+        ("keepalived", "keepalived"),
+        ("taskset", "util-linux"),
+        ("valgrind", "valgrind"),
+    ];
     let debian = packages.into_iter().filter_map(|(binary, package)| tools::debian(binary, package).err());
     debian.chain(build_pingora().err()).collect()
 }

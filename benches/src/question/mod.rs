@@ -7,6 +7,7 @@ mod propagation;
 mod request_cost;
 mod route_lookup;
 mod user_space;
+mod vip;
 
 use std::{
     path::{Path, PathBuf},
@@ -107,6 +108,16 @@ static QUESTIONS: &[Question] = &[
         answer: memory::answer,
     },
     Question { name: "balance-h2", about: "8 HTTP/2 connections over 4 workers", answer: balance_h2::answer },
+    Question {
+        name: "vip-crash",
+        about: "the owner of a virtual address is cut off: how long its clients wait (root)",
+        answer: vip::crash,
+    },
+    Question {
+        name: "vip-move",
+        about: "the owner of a virtual address is told to stop: how long its clients wait, and what breaks (root)",
+        answer: vip::planned_move,
+    },
 ];
 
 /// What every question has at hand.

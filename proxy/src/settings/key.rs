@@ -237,8 +237,8 @@ keys! {
             };
             Ok(())
         };
-    "vips.refresh" ("duration, 0s to 1h; 0s is never", "0s")
-        "How often everybody is told of each announced address again, more or less, for switches that forget and routers that expect it." =>
+    "vips.refresh" ("duration, 0s to 1h; 0s is never", "100s")
+        "How often everybody is told of each announced address again, more or less: for switches that forget, and so that two clusters that both have an address notice." =>
         |s, v| {
             let most = v.duration(Duration::ZERO..=HOUR)?;
             s.vips.refresh = (!most.is_zero()).then(|| Refresh { at_least: most * 3 / 5, at_most: most });

@@ -417,7 +417,7 @@ impl Default for Vips {
             profile: Profile::DEFAULT,
             port: heartbeat::socket::PORT,
             exclude: Exclude::default(),
-            refresh: None,
+            refresh: Some(Refresh { at_least: Duration::from_secs(60), at_most: Duration::from_secs(100) }),
             notrack: true,
             hand_back: true,
             directory: "/run/postern".into(),

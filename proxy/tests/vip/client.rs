@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::{self, Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -78,9 +78,11 @@ impl Answered {
 }
 
 /// A datagram each millisecond.
-pub(crate) fn datagrams(client: &Host, address: Ipv4Addr) -> Probe<Answered> {
+pub(crate) fn datagrams(client: &Host, address: impl Into<IpAddr>) -> Probe<Answered> {
+    let address = address.into();
     Probe::start(client, move |over| {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a socket");
+        let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, 0)).expect("a socket");
         socket.set_read_timeout(Some(Duration::from_millis(100))).expect("it can");
         let (mut answered, sent) = (Vec::new(), AtomicUsize::new(0));
         thread::scope(|scope| {
@@ -125,7 +127,8 @@ impl Requests {
 }
 
 /// A request each 10 ms or as soon as the last one has ended; it has a quarter of a second.
-pub(crate) fn requests(client: &Host, address: Ipv4Addr) -> Probe<Requests> {
+pub(crate) fn requests(client: &Host, address: impl Into<IpAddr>) -> Probe<Requests> {
+    let address = address.into();
     Probe::start(client, move |over| {
         let mut requests = Requests::default();
         while !over.load(Relaxed) {
@@ -140,8 +143,8 @@ pub(crate) fn requests(client: &Host, address: Ipv4Addr) -> Probe<Requests> {
 }
 
 /// One request on a new connection.
-pub(crate) fn request(address: Ipv4Addr, within: Duration) -> io::Result<()> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((address, 80)), within)?;
+pub(crate) fn request(address: impl Into<IpAddr>, within: Duration) -> io::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((address.into(), 80)), within)?;
     stream.set_read_timeout(Some(within))?;
     ask(&mut stream, "Connection: close\r\n").map(drop)
 }
@@ -176,7 +179,7 @@ fn is_whole(response: &[u8]) -> bool {
 /// What was heard of an address: answers to this client, and what everybody was told.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    answers: Vec<(Instant, MacAddr)>,
+    pub(crate) answers: Vec<(Instant, MacAddr)>,
     told: Vec<(Instant, Ipv4Addr)>,
 }
 

@@ -7,12 +7,15 @@ use rustix::process::Signal;
 use crate::{
     client,
     segment::pass,
-    world::{VIP, World},
+    world::{VIP, World, manifests},
 };
 
 /// The bar is 1.2 s on a quiet segment; this machine may be busy.
-const LONGEST: Duration = Duration::from_secs(3);
+pub(crate) const LONGEST: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
+/// The bar of the fast profile is 500 ms on a quiet machine.
+const FAST_LONGEST: Duration = Duration::from_millis(1500);
+const FAST_ROUNDS: usize = 8;
 
 /// Prints least, median and greatest of what was measured.
 pub(crate) fn print(what: &str, mut times: Vec<Duration>) {
@@ -101,4 +104,44 @@ fn who_was_stopped_for_a_while_answers_no_more_until_it_has_looked_around() {
     let after = heard.first_of(world.nodes[next].host.mac, stopped);
     println!("SIGSTOP: the next owner's first answer after {after:?}; failed requests: {:?}", requests.failed);
     print("SIGSTOP, requests unanswered", vec![requests.outage()]);
+}
+
+#[test]
+#[ignore = "minutes of real failures: cargo xtask vip"]
+fn the_fast_profile_moves_the_address_within_its_bound() {
+    let Some(mut world) = World::prepare(&manifests(&[VIP])) else { return };
+    world.set("POSTERN_VIPS_PROFILE", "fast");
+    world.run();
+    for (what, is_cut) in [("power cut, datagrams", true), ("kill -9, requests", false)] {
+        let mut outages = Vec::new();
+        for _ in 0..FAST_ROUNDS {
+            let owner = world.owner();
+            world.is_acquainted();
+            let (datagrams, requests) =
+                (client::datagrams(&world.client, VIP), client::requests(&world.client, VIP));
+            pass(Duration::from_millis(300));
+            if is_cut {
+                world.nodes[owner].host.cut();
+            } else {
+                world.nodes[owner].signal(Signal::KILL);
+                world.nodes[owner].ended();
+            }
+            let next = world.owner_without(owner);
+            pass(Duration::from_millis(700));
+            let (datagrams, requests) = (datagrams.stop().outage(), requests.stop().outage());
+            // Of a host without power nothing comes, and each request costs its client a quarter of a second; one that
+            // lives answers datagrams still, and refuses connections at once.
+            outages.push(if is_cut { datagrams } else { requests });
+            if is_cut {
+                world.nodes[owner].host.restore();
+            } else {
+                world.nodes[owner].start();
+            }
+            assert_eq!(world.owner(), next, "who returns takes nothing");
+        }
+        outages.sort_unstable();
+        println!("fast profile, {what} unanswered: {outages:.0?}");
+        print(&format!("fast profile, {what} unanswered (min / median / max)"), outages.clone());
+        assert!(outages.iter().all(|outage| *outage < FAST_LONGEST), "{outages:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Stdio},
     thread,
@@ -167,7 +167,7 @@ fn run_backend(host: &Host) {
 
 /// Answers each datagram with the number of the host in front. It ends with the tests.
 fn run_responder(host: &Host) {
-    let socket = host.inside(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, ECHO))).expect("nobody else");
+    let socket = host.inside(|| UdpSocket::bind((Ipv6Addr::UNSPECIFIED, ECHO))).expect("nobody else");
     let number = host.number;
     thread::spawn(move || {
         let mut buffer = [number; 64];

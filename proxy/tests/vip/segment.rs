@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Write as _,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
     thread,
@@ -96,18 +96,30 @@ impl Drop for Segment {
 }
 
 impl Host {
-    fn plug_in(&self) {
+    /// The link is gone, from the kernel too.
+    pub(crate) fn remove_link(&self) {
+        ip(&format!("-n {} link del p{}", self.switch, self.number));
+    }
+
+    /// Makes the link, with the same station and addresses as before.
+    pub(crate) fn plug_in(&self) {
         let Self { namespace, switch, mac, number } = self;
         ip(&format!("-n {switch} link add p{number} type veth peer name {LINK} address {mac} netns {namespace}"));
         self.join("br0");
         self.switch("up");
         self.ip(&format!("addr add {}/24 dev {LINK}", self.address()));
+        self.ip(&format!("addr add {}/64 dev {LINK} nodad", self.address6()));
         self.ip(&format!("link set {LINK} up"));
     }
 
     /// The node's own, which is no virtual one.
     pub(crate) fn address(&self) -> Ipv4Addr {
         Ipv4Addr::new(192, 0, 2, self.number)
+    }
+
+    /// The same of IPv6.
+    pub(crate) fn address6(&self) -> Ipv6Addr {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, self.number.into())
     }
 
     fn switch(&self, state: &str) {

@@ -1,6 +1,12 @@
 //! Three nodes and a client, and questions that all nodes must answer alike.
 
-use std::{fmt::Write as _, fs, net::Ipv4Addr, path::Path, time::Duration};
+use std::{
+    fmt::Write as _,
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    time::Duration,
+};
 
 use postern_l2announce::wire::MacAddr;
 
@@ -82,10 +88,33 @@ impl World {
         })
     }
 
+    /// Sets what every node is told at its next start.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.nodes.iter_mut().for_each(|node| node.settings.push((name.to_owned(), value.to_owned())));
+    }
+
+    /// Waits until all nodes hear each other.
+    pub(crate) fn is_acquainted(&self) {
+        let all = self.nodes.len() * (self.nodes.len() - 1);
+        eventually("all hear each other", || {
+            let heard: usize =
+                self.nodes.iter().map(|node| node.vips().map(|view| view.peers.len()).unwrap_or_default()).sum();
+            if heard == all { Ok(()) } else { Err(format!("{heard} of {all}")) }
+        });
+    }
+
     /// Waits until the client is served.
     pub(crate) fn is_served(&self) {
+        self.is_served_at(VIP);
+    }
+
+    /// Waits until the client is served at `address`.
+    pub(crate) fn is_served_at(&self, address: impl Into<IpAddr>) {
+        let address = address.into();
         self.client.inside(|| {
-            eventually("an answer", || client::request(VIP, Duration::from_secs(1)).map_err(|error| error.to_string()))
+            eventually("an answer", || {
+                client::request(address, Duration::from_secs(1)).map_err(|error| error.to_string())
+            })
         });
     }
 
@@ -108,17 +137,18 @@ fn write(folder: &Path, name: &str, text: &str) {
 }
 
 /// Everything that a client needs to be served at `addresses`, each of which a Service has.
-pub(crate) fn manifests(addresses: &[Ipv4Addr]) -> String {
+pub(crate) fn manifests<A: Copy + Into<IpAddr>>(addresses: &[A]) -> String {
     let mut all = BASE.to_owned();
-    for address in addresses {
-        let [.., number] = address.octets();
+    for (number, address) in addresses.iter().enumerate() {
+        let address: IpAddr = (*address).into();
+        let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
         let _infallible = write!(
             all,
             "---
 apiVersion: v1
 kind: Service
 metadata: {{name: edge-{number}, namespace: shop, annotations: {{metallb.io/loadBalancerIPs: {address}}}}}
-spec: {{type: LoadBalancer, loadBalancerClass: postern.dev/proxy, ports: [{{name: web, port: 80}}]}}
+spec: {{type: LoadBalancer, ipFamilies: [{family}], loadBalancerClass: postern.dev/proxy, ports: [{{name: web, port: 80}}]}}
 "
         );
     }
@@ -128,7 +158,7 @@ spec: {{type: LoadBalancer, loadBalancerClass: postern.dev/proxy, ports: [{{name
 const BASE: &str = "apiVersion: metallb.io/v1beta1
 kind: IPAddressPool
 metadata: {name: public, namespace: metallb-system}
-spec: {addresses: [192.0.2.10-192.0.2.254]}
+spec: {addresses: [192.0.2.10-192.0.2.254, '2001:db8::100-2001:db8::1ff']}
 ---
 apiVersion: metallb.io/v1beta1
 kind: L2Advertisement
