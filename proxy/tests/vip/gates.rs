@@ -111,7 +111,7 @@ fn gates() -> [Gate; 2] {
 
 fn world(gates: &[Gate; 2]) -> Option<World> {
     let of_gates: String = gates.iter().map(|gate| gate.manifests.as_str()).collect();
-    let base = manifests(&[]).replace("192.0.2.10-192.0.2.254", "192.0.2.10-192.0.2.120");
+    let base = manifests::<Ipv4Addr>(&[]).replace("192.0.2.10-192.0.2.254", "192.0.2.10-192.0.2.120");
     let mut world = World::prepare(&format!("{base}{CLASSES}{of_gates}"))?;
     world.nodes.iter_mut().for_each(Node::start);
     Some(world)
