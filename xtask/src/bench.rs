@@ -45,8 +45,7 @@ fn untrained() -> Result<PathBuf, String> {
 
 /// What could not be had, one line each; the comparison runs without it and says so.
 fn prepare_peers() -> Vec<String> {
-    let packages =
-        [
+    let packages = [
         ("nginx", "nginx-light"),
         ("haproxy", "haproxy"),
         ("keepalived", "keepalived"),

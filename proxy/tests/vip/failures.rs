@@ -117,8 +117,7 @@ fn the_fast_profile_moves_the_address_within_its_bound() {
         for _ in 0..FAST_ROUNDS {
             let owner = world.owner();
             world.is_acquainted();
-            let (datagrams, requests) =
-                (client::datagrams(&world.client, VIP), client::requests(&world.client, VIP));
+            let (datagrams, requests) = (client::datagrams(&world.client, VIP), client::requests(&world.client, VIP));
             pass(Duration::from_millis(300));
             if is_cut {
                 world.nodes[owner].host.cut();
