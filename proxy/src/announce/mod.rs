@@ -22,7 +22,7 @@ use postern_l2announce::{
 };
 use tokio::sync::{mpsc, watch};
 
-use self::pulse::Pulse;
+use self::{pulse::Pulse, wish::Announcements};
 use crate::{
     listener::Status,
     settings::Settings,
@@ -93,26 +93,24 @@ impl Vips {
 
     /// The successor has gone: this process announces again.
     pub fn resume(&self) {
-        self.phase.send_if_modified(|phase| {
-            let changes = *phase == Phase::Succeeded;
-            if changes {
-                *phase = Phase::Here;
-            }
-            changes
-        });
+        self.go_over(Phase::Succeeded, Phase::Here);
     }
 
     /// The process is on its way out: other nodes take what it owns, unless a successor has it. True if there is something
     /// that they could take.
     pub fn leave(&self) -> bool {
-        let leaves = self.phase.send_if_modified(|phase| {
-            let changes = *phase == Phase::Here;
+        self.go_over(Phase::Here, Phase::Leaving) && answers(&self.shown.borrow())
+    }
+
+    /// Nothing changes in another phase than `from`. True if it did.
+    fn go_over(&self, from: Phase, to: Phase) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let changes = *phase == from;
             if changes {
-                *phase = Phase::Leaving;
+                *phase = to;
             }
             changes
-        });
-        leaves && answers(&self.shown.borrow())
+        })
     }
 }
 
@@ -188,11 +186,12 @@ impl Announcer {
         let mut agent: Option<Agent> = None;
         let mut look = tokio::time::interval(LOOK);
         let started = Instant::now();
+        let mut told = None;
         loop {
             let now = *phase.borrow_and_update();
             // What it serves on its way out is decided: it gives everything away, and drains then.
             if now != Phase::Leaving {
-                self.tell(&served, &tell, &pulse);
+                self.tell(&served, &tell, &mut told, &pulse);
             }
             let begins = serves_or_never_will(&served) || started.elapsed() >= PATIENCE;
             agent = if begins || agent.is_some() { self.in_phase(now, agent, &settings, &tell) } else { None };
@@ -204,19 +203,23 @@ impl Announcer {
                 Ok(()) = plans.changed() => {}
                 Ok(()) = phase.changed() => {}
                 Some(command) = self.commands.recv() => obey(command, agent.as_ref(), &tell),
-                () = keys_changed(&mut self.keys) => {
+                () = changed(&mut self.keys) => {
                     tell.keys.send_replace(self.current_keys(&settings));
                 }
-                () = shown_changed(&mut news), if now == Phase::Leaving => {}
+                () = changed(&mut news), if now == Phase::Leaving => {}
                 _ = look.tick() => pulse.feel(),
             }
         }
     }
 
-    fn tell(&self, served: &Served, tell: &Tell, pulse: &Pulse) {
-        if (served.programmed)() {
-            let plan = served.shared.plan.load();
-            let wishes = wish::wishes(&plan.snapshot.announcements);
+    /// `told` are the announcements that the agent knows: they change with a plan alone, and this is called several times a
+    /// second.
+    fn tell(&self, served: &Served, tell: &Tell, told: &mut Option<Announcements>, pulse: &Pulse) {
+        let plan = served.shared.plan.load();
+        let announcements = &plan.snapshot.announcements;
+        if (served.programmed)() && !told.as_ref().is_some_and(|told| told.ptr_eq(announcements)) {
+            *told = Some(announcements.clone());
+            let wishes = wish::wishes(announcements);
             tell.wishes.send_if_modified(|told| {
                 let changes = told.as_deref() != Some(&wishes);
                 if changes {
@@ -322,18 +325,10 @@ fn serves_or_never_will(served: &Served) -> bool {
     !served.shared.settings.roles.serve || is_observing || !served.listeners.load().bound.is_empty()
 }
 
-async fn shown_changed(news: &mut Option<watch::Receiver<Arc<Shown>>>) {
-    if let Some(news) = news
-        && news.changed().await.is_ok()
-    {
-        return;
-    }
-    std::future::pending().await
-}
-
-async fn keys_changed(keys: &mut Option<watch::Receiver<peers::Keys>>) {
-    if let Some(changing) = keys
-        && changing.changed().await.is_ok()
+/// Never, where there is nothing that could.
+async fn changed<T>(input: &mut Option<watch::Receiver<T>>) {
+    if let Some(input) = input
+        && input.changed().await.is_ok()
     {
         return;
     }

@@ -9,8 +9,11 @@ use postern_l2announce::{
     agent::{Candidates, Wish, Wishes},
 };
 
+/// As a snapshot has them; to copy them is cheap.
+pub(super) type Announcements = OrdMap<IpAddr, Arc<snapshot::Announcement>>;
+
 /// All of them.
-pub(super) fn wishes(announcements: &OrdMap<IpAddr, Arc<snapshot::Announcement>>) -> Wishes {
+pub(super) fn wishes(announcements: &Announcements) -> Wishes {
     announcements.iter().map(|(address, announcement)| (*address, wish(announcement))).collect()
 }
 
