@@ -6,12 +6,14 @@ use postern_config::{
     model::{
         certificate::{Certificate, CertificateSlot},
         host::{HostPattern, WildcardDepth},
-        id::{CertificateId, ObjectId},
-        route::{Forward, Timeouts},
+        id::{CertificateId, MiddlewareId, ObjectId},
+        middleware::{MiddlewareSlot, Spec, tcp::Tcp},
+        route::{Forward, Timeouts, Tunnel},
     },
     snapshot::{Listener, OwnerId, Snapshot, SniAction, SniEntry, SniTable, SocketKey, Transport},
 };
 use postern_proxy::{
+    middleware::{self, Slot},
     plan::Plan,
     tls::{self, HandshakeError, Outcome, Tls, WorkerState},
 };
@@ -50,13 +52,18 @@ fn owner() -> OwnerId {
     OwnerId { object, section: "".into() }
 }
 
-fn passthrough() -> SniAction {
-    SniAction::Passthrough(Arc::new(Forward {
+fn tunnel(middlewares: Vec<MiddlewareId>) -> Tunnel {
+    let forward = Forward {
         backends: Vec::new(),
         unresolved: http::StatusCode::SERVICE_UNAVAILABLE,
         timeouts: Timeouts::default(),
         retry: None,
-    }))
+    };
+    Tunnel { middlewares, forward }
+}
+
+fn passthrough() -> SniAction {
+    SniAction::Passthrough(Arc::new(tunnel(Vec::new())))
 }
 
 /// Entries by pattern, and slots by id; `None` is a slot without a usable certificate.
@@ -138,7 +145,8 @@ impl World {
 
     async fn accept(&self, server: DuplexStream) -> Result<Outcome<DuplexStream>, HandshakeError> {
         let find = || Some((self.plan.clone(), self.listener.clone()));
-        tls::accept(server, &self.tls, &self.state, find, Instant::now() + Duration::from_secs(10)).await
+        let peer = "192.0.2.1".parse().expect("an address");
+        tls::accept(server, peer, &self.tls, &self.state, find, Instant::now() + Duration::from_secs(10)).await
     }
 
     /// One handshake; what the server made of it and the client's state.
@@ -325,10 +333,59 @@ fn a_passed_through_hello_reaches_the_backend_as_it_was() {
             let hello = cut(&hello);
             client.write_all(&hello).await.expect("a pipe");
             match world.accept(server).await {
-                Ok(Outcome::Passthrough(_, raw, _)) => assert_eq!(raw, hello),
+                Ok(Outcome::Passthrough(_, raw, ..)) => assert_eq!(raw, hello),
                 other => panic!("{:?}", other.err()),
             }
         }
+    });
+}
+
+/// A world whose connections, passed through and ended here, must be let in by `spec`.
+fn guarded(spec: Tcp) -> World {
+    let id = MiddlewareId::new("tcp:default/m");
+    let through = Arc::new(tunnel(vec![id.clone()]));
+    let ended = SniAction::TerminateTcp([CertificateId::new("a")].into(), through.clone());
+    let entries = [("pass.example", SniAction::Passthrough(through)), ("end.example", ended)];
+    let mut world = world(&entries, &[("a", Some(&["end.example"]))]);
+    let slot = MiddlewareSlot::Ready(Arc::new(Spec::Tcp(spec)));
+    let running = Arc::new(Slot::build(&id, &slot, &middleware::Live::default()));
+    Arc::get_mut(&mut world.plan).expect("nobody else has the plan yet").middlewares.insert(id, running);
+    world
+}
+
+#[test]
+fn a_connection_that_no_middleware_lets_in_is_closed_without_a_word() {
+    let world = guarded(Tcp::IpAllowList(vec!["198.51.100.0/24".parse().expect("a range")]));
+    run(async {
+        for name in ["pass.example", "end.example"] {
+            let (mut client, server) = tokio::io::duplex(64 * 1024);
+            let name = ServerName::try_from(name).expect("a name");
+            let mut connection = ClientConnection::new(Arc::new(world.client_config(&[])), name).expect("a client");
+            let mut hello = Vec::new();
+            connection.write_tls(&mut hello).expect("a vector");
+            client.write_all(&hello).await.expect("a pipe");
+            let refused = world.accept(server).await.err().map(|error| error.outcome().as_str());
+            assert_eq!(refused, Some("refused"));
+            let mut said = Vec::new();
+            client.read_to_end(&mut said).await.expect("a pipe");
+            assert_eq!(said, b"", "the client learns nothing, not even a certificate");
+        }
+    });
+}
+
+#[test]
+fn places_of_connections_are_held_while_they_last() {
+    let world = guarded(Tcp::InFlightConn { amount: 1 });
+    run(async {
+        let config = Arc::new(world.client_config(&[]));
+        let (held, client) = world.handshake(config.clone(), "end.example", whole).await;
+        client.expect("the client trusts the certificate");
+        let held = held.unwrap_or_else(|error| panic!("{error}"));
+        let (second, _) = world.handshake(config.clone(), "end.example", whole).await;
+        assert_eq!(second.err().map(|error| error.outcome().as_str()), Some("refused"));
+        drop(held);
+        let (third, _) = world.handshake(config, "end.example", whole).await;
+        third.unwrap_or_else(|error| panic!("{error}"));
     });
 }
 

@@ -274,6 +274,22 @@ pub struct Forward {
     pub retry: Option<Retry>,
 }
 
+/// What happens to a connection whose bytes are not HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// Middlewares of TCP connections that must let it in, in order; when a slot is refused or missing, the connection
+    /// is closed.
+    pub middlewares: Vec<MiddlewareId>,
+    /// Where its bytes go.
+    pub forward: Forward,
+}
+
+impl From<Forward> for Tunnel {
+    fn from(forward: Forward) -> Self {
+        Self { middlewares: Vec::new(), forward }
+    }
+}
+
 /// A share of a rule's requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {

@@ -8,7 +8,7 @@ use crate::model::{
     cluster::{Balance, Cluster, ClusterSlot, EndpointAddress, PassiveHealth},
     host::HostPattern,
     middleware::MiddlewareSlot,
-    route::{Backend, Forward, Outcome, Predicates, Rule, Target, Timeouts, ValueMatch},
+    route::{Backend, Forward, Outcome, Predicates, Rule, Target, Timeouts, Tunnel, ValueMatch},
 };
 
 impl fmt::Display for Snapshot {
@@ -40,12 +40,17 @@ fn print_sni(f: &mut fmt::Formatter<'_>, table: &SniTable) -> fmt::Result {
     for entry in entries {
         let action = match &entry.action {
             SniAction::Terminate(candidates) => format!("terminate {candidates:?}"),
-            SniAction::Passthrough(to) => format!("passthrough {}", forward(to)),
-            SniAction::TerminateTcp(candidates, to) => format!("terminate {candidates:?} tcp {}", forward(to)),
+            SniAction::Passthrough(to) => format!("passthrough {}", tunnel(to)),
+            SniAction::TerminateTcp(candidates, to) => format!("terminate {candidates:?} tcp {}", tunnel(to)),
         };
         writeln!(f, "  sni {} {action} of {}", entry.pattern, entry.owner.object)?;
     }
     Ok(())
+}
+
+fn tunnel(tunnel: &Tunnel) -> String {
+    let through: String = tunnel.middlewares.iter().map(|id| format!("through {id} ")).collect();
+    through + &forward(&tunnel.forward)
 }
 
 fn print_hosts(f: &mut fmt::Formatter<'_>, table: &HostTable) -> fmt::Result {

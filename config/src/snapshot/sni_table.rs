@@ -6,7 +6,7 @@ use super::{Map, OwnerId};
 use crate::model::{
     host::{HostPattern, parent},
     id::CertificateId,
-    route::Forward,
+    route::Tunnel,
 };
 
 /// Entries filed by host pattern; look-ups go exact, one-label wildcard, deeper wildcards, any.
@@ -39,9 +39,9 @@ pub enum SniAction {
     /// certificate is shown.
     Terminate(Arc<[CertificateId]>),
     /// Bytes go to a backend untouched.
-    Passthrough(Arc<Forward>),
+    Passthrough(Arc<Tunnel>),
     /// TLS ends here and the bytes inside go to a backend.
-    TerminateTcp(Arc<[CertificateId]>, Arc<Forward>),
+    TerminateTcp(Arc<[CertificateId]>, Arc<Tunnel>),
 }
 
 impl SniAction {

@@ -101,7 +101,14 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 fn connection(case: Case) -> Connection {
     let peer: SocketAddr = format!("{PEER}:40000").parse().expect("an address");
     let local = SocketAddr::from(([198, 51, 100, 1], 443));
-    let tls = case.tls.then(|| TlsSession { server_name: None, entry: None, version: "1.3", cipher: "any" });
+    let session = || TlsSession {
+        server_name: None,
+        entry: None,
+        version: "1.3",
+        cipher: "any",
+        client_certificates: Vec::new(),
+    };
+    let tls = case.tls.then(session);
     Connection::new(peer, local, SocketKey { address: None, port: 443 }, "websecure".into(), tls)
 }
 

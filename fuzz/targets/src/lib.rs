@@ -5,9 +5,11 @@
 mod arp;
 mod client_hello;
 mod compile;
+mod digest_credentials;
 mod flows;
 mod forwarded_headers;
 mod go_regex;
+mod grpc_web_text;
 mod handover;
 mod heartbeat;
 mod http1_guard;
@@ -24,9 +26,11 @@ mod traefik_rule;
 pub use arp::arp;
 pub use client_hello::client_hello;
 pub use compile::compile;
+pub use digest_credentials::digest_credentials;
 pub use flows::flows;
 pub use forwarded_headers::forwarded_headers;
 pub use go_regex::go_regex;
+pub use grpc_web_text::grpc_web_text;
 pub use handover::handover;
 pub use heartbeat::heartbeat;
 pub use http1_guard::http1_guard;
@@ -47,9 +51,11 @@ pub const TARGETS: &[Target] = &[
     ("arp", arp),
     ("client_hello", client_hello),
     ("compile", compile),
+    ("digest_credentials", digest_credentials),
     ("flows", flows),
     ("forwarded_headers", forwarded_headers),
     ("go_regex", go_regex),
+    ("grpc_web_text", grpc_web_text),
     ("handover", handover),
     ("heartbeat", heartbeat),
     ("http1_guard", http1_guard),

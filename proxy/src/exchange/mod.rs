@@ -19,6 +19,7 @@ use postern_config::{
     model::route::Rule,
     snapshot::{SniEntry, SocketKey},
 };
+use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
 
 pub use authority::RequestHost;
@@ -82,6 +83,8 @@ pub struct TlsSession {
     pub version: &'static str,
     /// For logs: the IANA name.
     pub cipher: &'static str,
+    /// The certificates that the client has shown and TLS has accepted, its own first; usually none.
+    pub client_certificates: Vec<CertificateDer<'static>>,
 }
 
 /// One request under way. Middlewares change it in place; what remains is forwarded.

@@ -57,7 +57,7 @@ impl Underway {
         let mut completion = self.reclaim().expect("a request is answered once");
         let mut response = answered.unwrap_or_else(|failure| completion.fail(&failure));
         if let Ok(exchange) = &mut self.admitted {
-            finish(exchange, &mut response, &self.worker);
+            finish(exchange, &mut response, &self.worker).await;
         }
         completion.watch(response)
     }
@@ -244,7 +244,7 @@ fn closed(reason: Arc<str>) -> Failure {
 }
 
 /// Runs what was decided for the answer, last decided first: the outermost has the last word.
-fn finish(exchange: &mut Exchange, response: &mut Response<Body>, worker: &Worker) {
+async fn finish(exchange: &mut Exchange, response: &mut Response<Body>, worker: &Worker) {
     while let Some(step) = exchange.response_steps.pop() {
         match step {
             ResponseStep::Headers(rule, site) => {
@@ -252,7 +252,7 @@ fn finish(exchange: &mut Exchange, response: &mut Response<Body>, worker: &Worke
                     filter::change_headers(change, response.headers_mut());
                 }
             }
-            ResponseStep::Middleware(step) => step.run(response, worker),
+            ResponseStep::Middleware(step) => step.run(response, worker).await,
             ResponseStep::Custom(change) => change(response, worker),
         }
     }

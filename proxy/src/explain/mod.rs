@@ -329,9 +329,10 @@ fn tls(entry: Option<&SniEntry>) -> Tls {
 fn without_http(entry: &SniEntry, looker: &Looker<'_>) -> Option<Outcome> {
     match &entry.action {
         SniAction::Terminate(_) => None,
-        SniAction::Passthrough(forward) | SniAction::TerminateTcp(_, forward) => {
-            Some(Outcome::Passthrough { owner: entry.owner.object.to_string(), backends: looker.backends(forward) })
-        }
+        SniAction::Passthrough(tunnel) | SniAction::TerminateTcp(_, tunnel) => Some(Outcome::Passthrough {
+            owner: entry.owner.object.to_string(),
+            backends: looker.backends(&tunnel.forward),
+        }),
     }
 }
 
@@ -342,6 +343,7 @@ fn connection(question: &Question, listener: &Listener, entry: Option<Arc<SniEnt
         entry,
         version: "1.3",
         cipher: "TLS_AES_128_GCM_SHA256",
+        client_certificates: Vec::new(),
     });
     let peer = (question.from, 0).into();
     Connection::new(peer, (local, question.port()).into(), listener.key, listener.name.clone(), tls)

@@ -100,7 +100,8 @@ where
     let Arrival { stream, peer, local, ticket } = arrival;
     let find = || current(&worker, site.key);
     // Boxed, so that its room is given back when the handshake is over.
-    let handshake = Box::pin(tls::accept(Socket::new(stream), &site.common.tls, &worker.listeners.tls, find, deadline));
+    let handshake =
+        Box::pin(tls::accept(Socket::new(stream), peer.ip(), &site.common.tls, &worker.listeners.tls, find, deadline));
     let outcome = match handshake.await {
         Ok(outcome) => outcome,
         Err(error) => {
@@ -124,16 +125,16 @@ where
             let connection = Rc::new(connection);
             protocol::serve(Accepted { stream, spoken, connection, ticket }, worker, service).await;
         }
-        Outcome::Bytes(stream, forward) => {
+        Outcome::Bytes(stream, tunnelled, _admission) => {
             let plan = worker.plan();
             let server_name = stream.get_ref().1.server_name().map(str::to_owned);
-            let connecting = upstream::connect_terminated(&plan, &forward, server_name.as_deref(), &worker);
+            let connecting = upstream::connect_terminated(&plan, &tunnelled.forward, server_name.as_deref(), &worker);
             let backend = Box::pin(connecting).await;
             Box::pin(tunnel(*stream, BytesMut::new(), backend, &name, worker, peer)).await;
         }
-        Outcome::Passthrough(stream, hello, forward) => {
+        Outcome::Passthrough(stream, hello, tunnelled, _admission) => {
             let plan = worker.plan();
-            let backend = Box::pin(upstream::connect(&plan, &forward, &worker)).await;
+            let backend = Box::pin(upstream::connect(&plan, &tunnelled.forward, &worker)).await;
             Box::pin(tunnel(stream, hello, backend, &name, worker, peer)).await;
         }
     }

@@ -34,6 +34,7 @@ use tokio::sync::watch;
 
 pub use bind::BindProblem;
 pub use handover::Heirloom;
+pub(crate) use limits::counted_as;
 pub use limits::{Occupancy, Place};
 
 use self::{

@@ -9,10 +9,17 @@ mod add_prefix;
 mod basic_auth;
 mod chain;
 mod compress;
+mod content_type;
+mod digest_auth;
+mod encoded_characters;
+mod first_data;
 mod forward_auth;
+mod grpc_web;
 mod headers;
+mod identity;
 mod ip_allow_list;
 mod live;
+mod pass_tls_client_cert;
 mod rate_limit;
 mod redirect;
 mod redirect_regex;
@@ -23,11 +30,14 @@ mod rewrite;
 pub mod source;
 mod strip_prefix;
 mod strip_prefix_regex;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 
 use std::{rc::Rc, sync::Arc};
 
+pub use digest_auth::Credentials as DigestCredentials;
+pub use grpc_web::{BadText as BadGrpcWebText, Decoder as GrpcWebText};
 use http::{HeaderMap, HeaderName, Response, StatusCode};
 pub use live::Live;
 use postern_config::model::{
@@ -56,9 +66,14 @@ enum Kind {
     BasicAuth(basic_auth::BasicAuth),
     Chain(chain::Chain),
     Compress(Arc<compress::Compress>),
+    ContentType(content_type::ContentType),
+    DigestAuth(digest_auth::DigestAuth),
+    EncodedCharacters(encoded_characters::EncodedCharacters),
     ForwardAuth(Box<forward_auth::ForwardAuth>),
+    GrpcWeb(grpc_web::GrpcWeb),
     Headers(Arc<headers::Headers>),
     IpAllowList(ip_allow_list::IpAllowList),
+    PassTlsClientCert(pass_tls_client_cert::PassTlsClientCert),
     RateLimit(rate_limit::RateLimit),
     RedirectRegex(redirect_regex::RedirectRegex),
     RedirectScheme(redirect_scheme::RedirectScheme),
@@ -66,6 +81,7 @@ enum Kind {
     ReplacePathRegex(replace_path_regex::ReplacePathRegex),
     StripPrefix(strip_prefix::StripPrefix),
     StripPrefixRegex(strip_prefix_regex::StripPrefixRegex),
+    Tcp(tcp::Tcp),
 }
 
 /// What a slot runs as.
@@ -92,15 +108,20 @@ pub struct AnswerStep(Step);
 enum Step {
     Headers(headers::AnswerStep),
     Compress(compress::AnswerStep),
+    ContentType(content_type::AnswerStep),
+    GrpcWeb(grpc_web::AnswerStep),
     Cookies(Box<forward_auth::Cookies>),
 }
 
 impl AnswerStep {
-    /// Changes the answer.
-    pub fn run(self, response: &mut Response<Body>, _worker: &Worker) {
+    /// Changes the answer. What waits is boxed, for the same reason as in [`Middleware::on_request`].
+    pub async fn run(self, response: &mut Response<Body>, _worker: &Worker) {
         match self.0 {
             Step::Headers(step) => step.run(response),
             Step::Compress(step) => step.run(response),
+            Step::GrpcWeb(step) => step.run(response),
+            Step::ContentType(_) if !content_type::AnswerStep::concerns(response) => {}
+            Step::ContentType(_) => Box::pin(content_type::AnswerStep::run(response)).await,
             Step::Cookies(cookies) => cookies.run(response),
         }
     }
@@ -123,9 +144,18 @@ impl Kind {
             Spec::BasicAuth(spec) => Self::BasicAuth(basic_auth::BasicAuth::build(id, spec, live)),
             Spec::Chain(spec) => Self::Chain(chain::Chain::build(spec)),
             Spec::Compress(spec) => Self::Compress(Arc::new(compress::Compress::build(spec))),
+            Spec::ContentType(spec) => Self::ContentType(content_type::ContentType::build(spec)),
+            Spec::DigestAuth(spec) => Self::DigestAuth(digest_auth::DigestAuth::build(id, spec, live)),
+            Spec::EncodedCharacters(spec) => {
+                Self::EncodedCharacters(encoded_characters::EncodedCharacters::build(id, spec))
+            }
             Spec::ForwardAuth(spec) => Self::ForwardAuth(Box::new(forward_auth::ForwardAuth::build(id, spec))),
+            Spec::GrpcWeb(spec) => Self::GrpcWeb(grpc_web::GrpcWeb::build(spec)),
             Spec::Headers(spec) => Self::Headers(Arc::new(headers::Headers::build(spec))),
             Spec::IpAllowList(spec) => Self::IpAllowList(ip_allow_list::IpAllowList::build(id, spec)),
+            Spec::PassTlsClientCert(spec) => {
+                Self::PassTlsClientCert(pass_tls_client_cert::PassTlsClientCert::build(spec))
+            }
             Spec::RateLimit(spec) => Self::RateLimit(rate_limit::RateLimit::build(id, spec, live)),
             Spec::RedirectRegex(spec) => Self::RedirectRegex(redirect_regex::RedirectRegex::build(spec)),
             Spec::RedirectScheme(spec) => Self::RedirectScheme(redirect_scheme::RedirectScheme::build(spec)),
@@ -133,6 +163,7 @@ impl Kind {
             Spec::ReplacePathRegex(spec) => Self::ReplacePathRegex(replace_path_regex::ReplacePathRegex::build(spec)),
             Spec::StripPrefix(spec) => Self::StripPrefix(strip_prefix::StripPrefix::build(spec)),
             Spec::StripPrefixRegex(spec) => Self::StripPrefixRegex(strip_prefix_regex::StripPrefixRegex::build(spec)),
+            Spec::Tcp(spec) => Self::Tcp(tcp::Tcp::build(id, spec, live)),
         }
     }
 }
@@ -156,9 +187,14 @@ impl Middleware {
                 basic_auth::Judged::Open(check) => Box::pin(middleware.judge(check, exchange, worker)).await,
             },
             Kind::Compress(middleware) => middleware.on_request(exchange),
+            Kind::ContentType(middleware) => middleware.on_request(exchange),
+            Kind::DigestAuth(middleware) => middleware.on_request(exchange),
+            Kind::EncodedCharacters(middleware) => middleware.on_request(exchange),
             Kind::ForwardAuth(middleware) => Box::pin(middleware.on_request(exchange, worker)).await,
+            Kind::GrpcWeb(middleware) => middleware.on_request(exchange),
             Kind::Headers(middleware) => middleware.on_request(exchange),
             Kind::IpAllowList(middleware) => middleware.on_request(exchange),
+            Kind::PassTlsClientCert(middleware) => middleware.on_request(exchange),
             Kind::RateLimit(middleware) => match middleware.take(exchange) {
                 rate_limit::Taken::Now(flow) => flow,
                 rate_limit::Taken::Never(flow) => {
@@ -176,6 +212,8 @@ impl Middleware {
             Kind::ReplacePathRegex(middleware) => middleware.on_request(exchange),
             Kind::StripPrefix(middleware) => middleware.on_request(exchange),
             Kind::StripPrefixRegex(middleware) => middleware.on_request(exchange),
+            // No route of requests can name one; if one could, it would stay closed.
+            Kind::Tcp(_) => closed(exchange, "a middleware for connections judges no request"),
             // Chains are taken apart before they get here.
             Kind::Chain(_) => Flow::Continue,
         };
@@ -194,6 +232,11 @@ fn count(flow: &Flow, exchange: &Exchange, worker: &Worker) {
 /// Answers with `status`; `reason` (which middleware, and why) goes to the log alone.
 fn refuse(exchange: &mut Exchange, status: StatusCode, reason: String) -> Flow {
     fail(exchange, &Failure::Refused { status, reason })
+}
+
+/// Answers 503: what was asked for cannot be honoured.
+fn closed(exchange: &mut Exchange, reason: &str) -> Flow {
+    fail(exchange, &Failure::Closed { status: StatusCode::SERVICE_UNAVAILABLE, reason: reason.into() })
 }
 
 /// Answers with `failure`.

@@ -23,6 +23,7 @@ use postern_config::{
     },
     snapshot::SocketKey,
 };
+use rustls_pki_types::CertificateDer;
 use tokio::time::Instant;
 
 use super::{Live, Middleware, Slot};
@@ -44,11 +45,15 @@ pub(super) fn spec_in(yaml: &str, live: &Live) -> Middleware {
     built(yaml, Vec::new(), live)
 }
 
+/// The same beside a Secret `users` that holds `file`.
+pub(super) fn spec_beside_secret(yaml: &str, file: &str) -> Middleware {
+    let secret = object(Kind::Secret, "users", serde_json::json!({ "stringData": { "users": file } }));
+    built(yaml, vec![secret], &Live::default())
+}
+
 /// basicAuth with the users of `file` and further `options`.
 pub(super) fn spec_with_users(file: &str, options: &str) -> Middleware {
-    let body = serde_json::json!({ "stringData": { "users": file } });
-    let secret = object(Kind::Secret, "users", body);
-    built(&format!("basicAuth: {{secret: users{options}}}"), vec![secret], &Live::default())
+    spec_beside_secret(&format!("basicAuth: {{secret: users{options}}}"), file)
 }
 
 fn object(kind: Kind, name: &str, body: serde_json::Value) -> Object {
@@ -72,6 +77,17 @@ fn built(yaml: &str, others: Vec<Object>, live: &Live) -> Middleware {
         Slot::Ready(middleware) => middleware,
         Slot::Closed { reason } => panic!("{yaml} is refused: {reason}"),
     }
+}
+
+fn session(client_certificates: Vec<CertificateDer<'static>>) -> TlsSession {
+    TlsSession { server_name: None, entry: None, version: "1.3", cipher: "x", client_certificates }
+}
+
+/// Makes it one of a connection whose client has shown these.
+pub(super) fn client_certificates(exchange: &mut Exchange, shown: Vec<CertificateDer<'static>>) {
+    let held = &exchange.connection;
+    let (peer, local, socket) = (held.peer, held.local, held.socket);
+    exchange.connection = Rc::new(Connection::new(peer, local, socket, "web".into(), Some(session(shown))));
 }
 
 /// An exchange in the making.
@@ -110,7 +126,7 @@ impl Builder {
         let (parts, ()) = self.request.body(()).expect("a valid request").into_parts();
         let peer = SocketAddr::new(self.client.parse().expect("an address"), 1234);
         let tls = self.uri.scheme_str() == Some("https");
-        let session = TlsSession { server_name: None, entry: None, version: "1.3", cipher: "x" };
+        let session = session(Vec::new());
         let socket = SocketKey { address: None, port: if tls { 443 } else { 80 } };
         let connection = Connection::new(peer, peer, socket, "web".into(), tls.then_some(session));
         let authority = self.uri.authority().map_or("", http::uri::Authority::as_str);
@@ -209,17 +225,17 @@ pub(super) fn answer(
         for (name, value) in fields {
             response.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        finish(&mut exchange, &mut response);
+        finish(&mut exchange, &mut response).await;
         response
     })
 }
 
 /// Runs the steps that middlewares left for the answer.
-pub(super) fn finish(exchange: &mut Exchange, response: &mut Response<Body>) {
+pub(super) async fn finish(exchange: &mut Exchange, response: &mut Response<Body>) {
     let worker = worker();
     while let Some(step) = exchange.response_steps.pop() {
         match step {
-            ResponseStep::Middleware(step) => step.run(response, &worker),
+            ResponseStep::Middleware(step) => step.run(response, &worker).await,
             _ => panic!("middlewares leave steps of their own alone"),
         }
     }

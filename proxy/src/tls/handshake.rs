@@ -1,11 +1,11 @@
 //! From a ClientHello to what is inside: HTTP, bytes for a backend, or TLS for a backend.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::BytesMut;
 use jiff::Timestamp;
 use postern_config::{
-    model::{id::CertificateId, route::Forward},
+    model::{id::CertificateId, route::Tunnel},
     snapshot::{Listener, SniAction, SniEntry},
 };
 use rustls::{HandshakeKind, ProtocolVersion};
@@ -20,16 +20,21 @@ use super::{
     config::Inside,
     hello::{self, Hello},
 };
-use crate::{exchange::TlsSession, plan::Plan, telemetry::metrics::Handshake};
+use crate::{
+    exchange::TlsSession,
+    middleware::tcp::{Admission, admit},
+    plan::Plan,
+    telemetry::metrics::Handshake,
+};
 
 /// What a TLS connection turned out to be.
 pub enum Outcome<S> {
     /// HTTP inside.
     Http(Box<TlsStream<S>>, TlsSession),
     /// Bytes inside, for a backend.
-    Bytes(Box<TlsStream<S>>, Arc<Forward>),
+    Bytes(Box<TlsStream<S>>, Arc<Tunnel>, Admission),
     /// Not ours to end: the stream, and the hello that the backend has yet to see.
-    Passthrough(S, BytesMut, Arc<Forward>),
+    Passthrough(S, BytesMut, Arc<Tunnel>, Admission),
 }
 
 impl<S> Outcome<S> {
@@ -37,7 +42,7 @@ impl<S> Outcome<S> {
     pub fn label(&self) -> Handshake {
         match self {
             Self::Passthrough(..) => Handshake::Passthrough,
-            Self::Http(stream, _) | Self::Bytes(stream, _) => match stream.get_ref().1.handshake_kind() {
+            Self::Http(stream, _) | Self::Bytes(stream, ..) => match stream.get_ref().1.handshake_kind() {
                 Some(HandshakeKind::Resumed) => Handshake::Resumed,
                 _ => Handshake::Full,
             },
@@ -46,8 +51,10 @@ impl<S> Outcome<S> {
 }
 
 /// Goes through the handshake as `listener` says, until `deadline`. `plan` is asked for once the hello has come.
+/// Middlewares of connections judge `peer` before anything is said to it.
 pub async fn accept<S, P>(
     stream: S,
+    peer: IpAddr,
     tls: &Tls,
     state: &WorkerState,
     find: P,
@@ -57,10 +64,16 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     P: FnOnce() -> Option<(Arc<Plan>, Arc<Listener>)>,
 {
-    timeout_at(deadline, run(stream, tls, state, find)).await.unwrap_or(Err(HandshakeError::TimedOut))
+    timeout_at(deadline, run(stream, peer, tls, state, find)).await.unwrap_or(Err(HandshakeError::TimedOut))
 }
 
-async fn run<S, P>(stream: S, tls: &Tls, state: &WorkerState, find: P) -> Result<Outcome<S>, HandshakeError>
+async fn run<S, P>(
+    stream: S,
+    peer: IpAddr,
+    tls: &Tls,
+    state: &WorkerState,
+    find: P,
+) -> Result<Outcome<S>, HandshakeError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     P: FnOnce() -> Option<(Arc<Plan>, Arc<Listener>)>,
@@ -77,17 +90,20 @@ where
         return Err(HandshakeError::UnknownName(hello.server_name));
     };
     match &entry.action {
-        SniAction::Passthrough(forward) => Ok(Outcome::Passthrough(hello.stream, hello.raw, forward.clone())),
+        SniAction::Passthrough(tunnel) => {
+            let admission = admit(&plan, &tunnel.middlewares, peer)?;
+            Ok(Outcome::Passthrough(hello.stream, hello.raw, tunnel.clone(), admission))
+        }
         SniAction::Terminate(candidates) => {
             let name = hello.server_name.clone();
             let stream = finish(hello, tls, state, &plan, candidates, Inside::Http).await?;
             let session = session(&stream, name, entry.clone());
             Ok(Outcome::Http(stream, session))
         }
-        SniAction::TerminateTcp(candidates, forward) => {
-            let forward = forward.clone();
+        SniAction::TerminateTcp(candidates, tunnel) => {
+            let (tunnel, admission) = (tunnel.clone(), admit(&plan, &tunnel.middlewares, peer)?);
             let stream = finish(hello, tls, state, &plan, candidates, Inside::Bytes).await?;
-            Ok(Outcome::Bytes(stream, forward))
+            Ok(Outcome::Bytes(stream, tunnel, admission))
         }
     }
 }
@@ -116,5 +132,7 @@ fn session<S>(stream: &TlsStream<S>, server_name: Option<Arc<str>>, entry: Arc<S
         _ => "1.3",
     };
     let cipher = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
-    TlsSession { server_name, entry: Some(entry), version, cipher }
+    let shown = connection.peer_certificates().unwrap_or_default();
+    let client_certificates = shown.iter().map(|certificate| certificate.clone().into_owned()).collect();
+    TlsSession { server_name, entry: Some(entry), version, cipher, client_certificates }
 }

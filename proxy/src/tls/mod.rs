@@ -15,7 +15,7 @@ pub use certificate::certified_key;
 pub use config::{Tls, WorkerState};
 pub use handshake::{Outcome, accept};
 
-use crate::telemetry::metrics::Handshake;
+use crate::{middleware::tcp::Refusal, telemetry::metrics::Handshake};
 
 /// Why TLS cannot be set up at start.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum HandshakeError {
     /// No listener entry holds the server name.
     #[error("no certificate or route for server name {}", .0.as_deref().unwrap_or("(none)"))]
     UnknownName(Option<Arc<str>>),
+    /// A middleware of connections did not let the client in.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The hello is longer than any client's.
     #[error("ClientHello longer than 64 KiB")]
     TooLong,
@@ -51,6 +54,7 @@ impl HandshakeError {
         match self {
             Self::Io(error) => of_io(error),
             Self::UnknownName(_) => Handshake::UnknownName,
+            Self::Refused(_) => Handshake::Refused,
             Self::TooLong => Handshake::Other,
             Self::TimedOut => Handshake::TimedOut,
         }

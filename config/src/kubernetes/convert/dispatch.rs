@@ -31,6 +31,9 @@ pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribu
         Object::Middleware(item) => {
             Contribution { findings: middleware::convert(item, view, settings).1, ..Contribution::default() }
         }
+        Object::MiddlewareTcp(item) => {
+            Contribution { findings: middleware::tcp::convert(item, view, settings).1, ..Contribution::default() }
+        }
         Object::IpAddressPool(item) => exposure::pool(item, view),
         Object::L2Advertisement(item) => exposure::advertisement(item, view),
         _ => gateway::convert(object, view, settings),

@@ -224,6 +224,18 @@ pub mod slot {
         MiddlewareId::new(format!("{namespace}/{name}"))
     }
 
+    const TCP: &str = "tcp:";
+
+    /// MiddlewareTCP object `namespace/name`. No namespace has a colon in it.
+    pub fn tcp_middleware(namespace: &str, name: &str) -> MiddlewareId {
+        MiddlewareId::new(format!("{TCP}{namespace}/{name}"))
+    }
+
+    /// Namespace and name of a MiddlewareTCP's slot.
+    pub fn split_tcp(id: &MiddlewareId) -> Option<(&str, &str)> {
+        split(id.as_str().strip_prefix(TCP)?)
+    }
+
     /// Variant: the Secret (`namespace/name`) whose certificate is presented where the port is spoken to over TLS.
     pub const CLIENT_CERTIFICATE: &str = "client-certificate";
     /// Value of [`CLIENT_CERTIFICATE`] where the one that was asked for may not be used: TLS is refused then.

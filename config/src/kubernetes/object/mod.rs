@@ -180,6 +180,8 @@ kinds! {
     IngressRoute(traefik_route::IngressRoute): "traefik.io" ["v1alpha1"] "IngressRoute" namespaced;
     /// A middleware of Traefik's.
     Middleware(traefik::Middleware): "traefik.io" ["v1alpha1"] "Middleware" namespaced;
+    /// A middleware of Traefik's for TCP connections.
+    MiddlewareTcp(traefik::MiddlewareTcp): "traefik.io" ["v1alpha1"] "MiddlewareTCP" namespaced;
     /// Labels by which addresses are announced, and whether the network is there.
     Node(node::Node): "" ["v1"] "Node" cluster;
     /// Addresses to give out.

@@ -1,4 +1,4 @@
-//! Traefik's `Middleware` (`traefik.io/v1alpha1`): every option of every type, so that what is not carried can be
+//! Traefik's `Middleware` and `MiddlewareTCP` (`traefik.io/v1alpha1`): every option of every type, so that what is not carried can be
 //! refused by name. What the options mean is decided by the converter.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -54,25 +54,63 @@ pub struct MiddlewareSpec {
     pub buffering: Option<Unused>,
     /// Not carried.
     pub circuit_breaker: Option<Unused>,
-    /// Not carried.
-    pub content_type: Option<Unused>,
-    /// Not carried.
-    pub digest_auth: Option<Unused>,
-    /// Not carried.
-    pub encoded_characters: Option<Unused>,
+    /// Finds out the media type of answers without one.
+    pub content_type: Option<ContentType>,
+    /// Asks for a name and a password that never crosses the wire.
+    pub digest_auth: Option<DigestAuth>,
+    /// Refuses paths with certain encoded characters.
+    pub encoded_characters: Option<EncodedCharacters>,
     /// Not carried.
     pub errors: Option<Unused>,
-    /// Not carried.
-    pub grpc_web: Option<Unused>,
+    /// Lets browsers speak to gRPC backends.
+    pub grpc_web: Option<GrpcWeb>,
     /// Not carried.
     pub in_flight_req: Option<Unused>,
-    /// Not carried.
+    /// Tells the backend the client's certificate.
     #[serde(rename = "passTLSClientCert")]
-    pub pass_tls_client_cert: Option<Unused>,
+    pub pass_tls_client_cert: Option<PassTlsClientCert>,
     /// Not carried.
     pub retry: Option<Unused>,
-    /// Not carried.
+    /// Code that Traefik loads; never carried.
     pub plugin: Option<Unused>,
+}
+
+/// A MiddlewareTCP.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MiddlewareTcp {
+    /// What is asked for: exactly one type.
+    #[serde(deserialize_with = "or_default")]
+    pub spec: MiddlewareTcpSpec,
+}
+
+/// `spec` of a MiddlewareTCP: one field per type.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct MiddlewareTcpSpec {
+    /// Limits connections at a time.
+    pub in_flight_conn: Option<InFlightConn>,
+    /// Lets only some addresses in.
+    pub ip_allow_list: Option<TcpIpAllowList>,
+    /// Older spelling of `ipAllowList`.
+    pub ip_white_list: Option<TcpIpAllowList>,
+}
+
+/// `inFlightConn`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct InFlightConn {
+    /// Connections of one address at a time.
+    pub amount: Option<i64>,
+}
+
+/// `ipAllowList` of a MiddlewareTCP.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct TcpIpAllowList {
+    /// Addresses and ranges.
+    #[serde(deserialize_with = "or_default")]
+    pub source_range: Vec<Arc<str>>,
 }
 
 /// `addPrefix`.
@@ -136,6 +174,48 @@ pub struct Compress {
     pub default_encoding: Option<Arc<str>>,
 }
 
+/// `contentType`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContentType {
+    /// Deprecated: the middleware being there says it.
+    pub auto_detect: Option<bool>,
+}
+
+/// `digestAuth`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DigestAuth {
+    /// Secret with the users.
+    pub secret: Option<Arc<str>>,
+    /// What the hashes are made for.
+    pub realm: Option<Arc<str>>,
+    /// Whether the backend does not see the credentials.
+    pub remove_header: Option<bool>,
+    /// Field that tells the backend the user.
+    pub header_field: Option<Arc<str>>,
+}
+
+/// `encodedCharacters`: which of them may stand encoded in a path.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct EncodedCharacters {
+    /// `%2F`.
+    pub allow_encoded_slash: Option<bool>,
+    /// `%5C`.
+    pub allow_encoded_back_slash: Option<bool>,
+    /// `%00`.
+    pub allow_encoded_null_character: Option<bool>,
+    /// `%3B`.
+    pub allow_encoded_semicolon: Option<bool>,
+    /// `%25`.
+    pub allow_encoded_percent: Option<bool>,
+    /// `%3F`.
+    pub allow_encoded_question_mark: Option<bool>,
+    /// `%23`.
+    pub allow_encoded_hash: Option<bool>,
+}
+
 /// `forwardAuth`.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -186,6 +266,15 @@ pub struct ClientTls {
     pub insecure_skip_verify: Option<bool>,
     /// Without effect since Traefik 3.
     pub ca_optional: Option<bool>,
+}
+
+/// `grpcWeb`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GrpcWeb {
+    /// Origins whose scripts may read answers; `*` is all.
+    #[serde(deserialize_with = "or_default")]
+    pub allow_origins: Vec<Arc<str>>,
 }
 
 /// `headers`.
@@ -296,6 +385,56 @@ pub struct IpStrategy {
     pub excluded_ips: Vec<Arc<str>>,
     /// Length of the IPv6 prefix that counts as one address.
     pub ipv6_subnet: Option<i64>,
+}
+
+/// `passTLSClientCert`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PassTlsClientCert {
+    /// Whether the certificates themselves are told.
+    pub pem: Option<bool>,
+    /// What of them is told by name.
+    pub info: Option<ClientCertInfo>,
+}
+
+/// `info` of `passTLSClientCert`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ClientCertInfo {
+    /// Valid until.
+    pub not_after: Option<bool>,
+    /// Valid from.
+    pub not_before: Option<bool>,
+    /// Alternative names.
+    pub sans: Option<bool>,
+    /// Its number.
+    pub serial_number: Option<bool>,
+    /// Whose it is.
+    pub subject: Option<DistinguishedName>,
+    /// Who signed it.
+    pub issuer: Option<DistinguishedName>,
+}
+
+/// Which attributes of a distinguished name.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DistinguishedName {
+    /// `C`.
+    pub country: Option<bool>,
+    /// `ST`.
+    pub province: Option<bool>,
+    /// `L`.
+    pub locality: Option<bool>,
+    /// `O`.
+    pub organization: Option<bool>,
+    /// `OU`; of subjects alone.
+    pub organizational_unit: Option<bool>,
+    /// `CN`.
+    pub common_name: Option<bool>,
+    /// `SN`.
+    pub serial_number: Option<bool>,
+    /// `DC`.
+    pub domain_component: Option<bool>,
 }
 
 /// `rateLimit`.

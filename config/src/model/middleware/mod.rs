@@ -7,9 +7,14 @@ pub mod add_prefix;
 pub mod basic_auth;
 pub mod chain;
 pub mod compress;
+pub mod content_type;
+pub mod digest_auth;
+pub mod encoded_characters;
 pub mod forward_auth;
+pub mod grpc_web;
 pub mod headers;
 pub mod ip_allow_list;
+pub mod pass_tls_client_cert;
 pub mod rate_limit;
 pub mod redirect_regex;
 pub mod redirect_scheme;
@@ -18,6 +23,7 @@ pub mod replace_path_regex;
 pub mod source;
 pub mod strip_prefix;
 pub mod strip_prefix_regex;
+pub mod tcp;
 
 use std::sync::Arc;
 
@@ -44,12 +50,22 @@ pub enum Spec {
     Chain(chain::Chain),
     /// Compresses answers.
     Compress(compress::Compress),
+    /// Tells clients the media type of answers whose backend did not.
+    ContentType(content_type::ContentType),
+    /// Asks for a name and a password that never crosses the wire.
+    DigestAuth(digest_auth::DigestAuth),
+    /// Refuses paths with certain encoded characters.
+    EncodedCharacters(encoded_characters::EncodedCharacters),
     /// Asks another server whether a request may pass.
     ForwardAuth(Box<forward_auth::ForwardAuth>),
+    /// Lets browsers speak to gRPC backends.
+    GrpcWeb(grpc_web::GrpcWeb),
     /// Changes and checks header fields.
     Headers(Box<headers::Headers>),
     /// Lets only some addresses pass.
     IpAllowList(ip_allow_list::IpAllowList),
+    /// Tells the backend the client's certificate.
+    PassTlsClientCert(pass_tls_client_cert::PassTlsClientCert),
     /// Limits requests per source and time.
     RateLimit(rate_limit::RateLimit),
     /// Redirects by a regular expression.
@@ -64,6 +80,8 @@ pub enum Spec {
     StripPrefix(strip_prefix::StripPrefix),
     /// Takes off the front of the path what an expression matches.
     StripPrefixRegex(strip_prefix_regex::StripPrefixRegex),
+    /// Judges TCP connections; no route of HTTP requests can use it.
+    Tcp(tcp::Tcp),
 }
 
 impl Spec {
@@ -74,9 +92,14 @@ impl Spec {
             Self::BasicAuth(_) => "basicAuth",
             Self::Chain(_) => "chain",
             Self::Compress(_) => "compress",
+            Self::ContentType(_) => "contentType",
+            Self::DigestAuth(_) => "digestAuth",
+            Self::EncodedCharacters(_) => "encodedCharacters",
             Self::ForwardAuth(_) => "forwardAuth",
+            Self::GrpcWeb(_) => "grpcWeb",
             Self::Headers(_) => "headers",
             Self::IpAllowList(_) => "ipAllowList",
+            Self::PassTlsClientCert(_) => "passTLSClientCert",
             Self::RateLimit(_) => "rateLimit",
             Self::RedirectRegex(_) => "redirectRegex",
             Self::RedirectScheme(_) => "redirectScheme",
@@ -84,6 +107,7 @@ impl Spec {
             Self::ReplacePathRegex(_) => "replacePathRegex",
             Self::StripPrefix(_) => "stripPrefix",
             Self::StripPrefixRegex(_) => "stripPrefixRegex",
+            Self::Tcp(spec) => spec.kind(),
         }
     }
 }

@@ -14,14 +14,14 @@ use std::{
 };
 
 use base64::Engine as _;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use postern_config::model::{
     id::MiddlewareId,
     middleware::basic_auth::{self as model, Password},
 };
 pub(crate) use verified::Verified;
 
-use super::{fail, live::Live, refuse, remove_spellings};
+use super::{fail, identity::Identity, live::Live, refuse};
 use crate::{
     exchange::{Exchange, Flow},
     respond::Failure,
@@ -37,8 +37,7 @@ pub(super) struct BasicAuth {
     /// What unknown names are compared with: the slowest of the hashes.
     decoy: Password,
     challenge: HeaderValue,
-    remove_header: bool,
-    user_header: Option<HeaderName>,
+    identity: Identity,
     verified: Arc<Verified>,
 }
 
@@ -67,8 +66,7 @@ impl BasicAuth {
             users: spec.users.iter().map(|user| (user.name.clone(), user.password.clone())).collect(),
             decoy: slowest.cloned().unwrap_or_else(|| Password::Plain("".into())),
             challenge: spec.challenge.clone(),
-            remove_header: spec.remove_header,
-            user_header: spec.user_header.clone(),
+            identity: Identity { remove_header: spec.remove_header, user_header: spec.user_header.clone() },
             verified: live.verified.clone(),
         }
     }
@@ -116,18 +114,11 @@ impl BasicAuth {
         if !fits {
             return self.challenge(exchange, "wrong credentials");
         }
-        if let Some(header) = &self.user_header {
-            remove_spellings(&mut exchange.parts.headers, header);
-            match HeaderValue::from_str(name) {
-                Ok(value) => drop(exchange.parts.headers.insert(header, value)),
-                Err(_) => return self.challenge(exchange, "a name that no header field may hold"),
-            }
+        if self.identity.tell(exchange, name) {
+            Flow::Continue
+        } else {
+            self.challenge(exchange, "a name that no header field may hold")
         }
-        if self.remove_header {
-            exchange.parts.headers.remove(header::AUTHORIZATION);
-        }
-        exchange.record.user = Some(name.to_owned());
-        Flow::Continue
     }
 
     fn challenge(&self, exchange: &mut Exchange, why: &str) -> Flow {
@@ -163,7 +154,10 @@ impl Drop for Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::middleware::testing::{answered, exchange, spec_with_users};
+    use crate::middleware::{
+        Kind,
+        testing::{answered, exchange, spec_with_users},
+    };
 
     const FILE: &str = "# team\napr:$apr1$H6uskkkW$IgXLP6ewTrSuBkTrqE8wj/\nsha:{SHA}EJ9LPFDXsN9ynSmbxvjp75Bmlx8=\n\
                         bcr:$2b$04$EGdrhbKUv8Oc9vGiXX0HQOxSg445d458Muh7DAHskb6QbtCvdxcie";
@@ -199,6 +193,16 @@ mod tests {
                     assert_eq!(challenge, Some(&b"Basic realm=\"traefik\""[..]));
                 }
             }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_costs_as_many_rounds_as_a_known_one() {
+        let middleware = spec_with_users(FILE, "");
+        let Kind::BasicAuth(basic) = &middleware.0 else { panic!("another kind") };
+        for name in ["bcr", "nobody", ""] {
+            let mut exchange = exchange("GET", "http://a/").header("authorization", &self::basic(name, "x")).build();
+            assert!(matches!(basic.judge_at_once(&mut exchange), Judged::Open(_)), "{name:?} is refused at once");
         }
     }
 

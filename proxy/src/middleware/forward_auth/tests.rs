@@ -298,7 +298,7 @@ fn listed_cookies_of_the_auth_server_replace_the_backends() {
         for cookie in ["session=old", "gone=1", "mine=1; Secure"] {
             response.headers_mut().append("set-cookie", http::HeaderValue::from_static(cookie));
         }
-        finish(&mut exchange, &mut response);
+        finish(&mut exchange, &mut response).await;
         assert_eq!(shown(response.headers()), "set-cookie: mine=1; Secure; set-cookie: session=new; Path=/");
     });
 }

@@ -87,6 +87,8 @@ labels!(
         ClientAlert = "client-alert",
         /// The client's certificate is missing or not accepted.
         ClientCertificate = "client-certificate",
+        /// A middleware of connections did not let the client in.
+        Refused = "refused",
         /// Anything else.
         Other = "other",
     }

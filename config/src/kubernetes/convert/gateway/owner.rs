@@ -124,7 +124,7 @@ fn action(listener: &Listener<'_>, protocol: Protocol, certificates: &[Certifica
         Protocol::Http => None,
         Protocol::Https if listener.accepted => Some((SniRank::Named, SniAction::Terminate(certificates.into()))),
         _ if listener.host == Some(HostPattern::Any) => None,
-        _ => Some((SniRank::Reserved, SniAction::Passthrough(Arc::new(nowhere())))),
+        _ => Some((SniRank::Reserved, SniAction::Passthrough(Arc::new(nowhere().into())))),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         },
         view::View,
     },
-    model::route::Forward,
+    model::route::{Forward, Tunnel},
     report::Finding,
     snapshot::{OwnerId, SniAction},
 };
@@ -31,17 +31,17 @@ pub(super) fn convert(route: &Item<TlsRoute>, view: &View<'_>, settings: &Settin
     let (mut contribution, places) = attach(&guest, view, settings).into_parts();
     let Some(places) = places else { return contribution };
     // A route is read even where it attaches to nothing, so that what is wrong with it is told.
-    let mut forwards: Vec<(Variant, Arc<Forward>)> = Vec::new();
+    let mut tunnels: Vec<(Variant, Arc<Tunnel>)> = Vec::new();
     for place in &places {
         let variant = variant(place);
-        let made = forwards.iter().find(|(made, _)| *made == variant).map(|(_, forward)| forward.clone());
-        let forward = made.unwrap_or_else(|| {
-            let forward = Arc::new(forward_of(route, variant.clone(), view, &mut contribution));
-            forwards.push((variant, forward.clone()));
-            forward
+        let made = tunnels.iter().find(|(made, _)| *made == variant).map(|(_, tunnel)| tunnel.clone());
+        let tunnel = made.unwrap_or_else(|| {
+            let tunnel = Arc::new(forward_of(route, variant.clone(), view, &mut contribution).into());
+            tunnels.push((variant, Arc::clone(&tunnel)));
+            tunnel
         });
         contribution.certificates.extend(place.certificates.iter().cloned());
-        contribution.sni.push(claim(route, place, forward));
+        contribution.sni.push(claim(route, place, tunnel));
     }
     if places.is_empty() {
         let mut unused = Contribution::default();
@@ -54,7 +54,7 @@ pub(super) fn convert(route: &Item<TlsRoute>, view: &View<'_>, settings: &Settin
     contribution
 }
 
-fn claim(route: &Item<TlsRoute>, place: &Attachment, forward: Arc<Forward>) -> SniClaim {
+fn claim(route: &Item<TlsRoute>, place: &Attachment, tunnel: Arc<Tunnel>) -> SniClaim {
     SniClaim {
         socket: place.socket,
         pattern: place.host.clone(),
@@ -63,8 +63,8 @@ fn claim(route: &Item<TlsRoute>, place: &Attachment, forward: Arc<Forward>) -> S
         owner: OwnerId { object: object_id(route), section: Arc::default() },
         created: route.meta.creation_timestamp,
         action: match place.protocol {
-            Protocol::TlsTerminate => SniAction::TerminateTcp(place.certificates.clone(), forward),
-            _ => SniAction::Passthrough(forward),
+            Protocol::TlsTerminate => SniAction::TerminateTcp(place.certificates.clone(), tunnel),
+            _ => SniAction::Passthrough(tunnel),
         },
         certificate: None,
         field: match place.hostname {

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use base64::Engine as _;
 
-use super::{Result, Site};
+use super::{
+    Result, Site,
+    users::{self, wrong},
+};
 use crate::{
     kubernetes::object::{Item, core::Secret, traefik},
     model::middleware::{
@@ -13,13 +16,11 @@ use crate::{
     },
 };
 
-const DEFAULT_REALM: &str = "traefik";
-
 pub(super) fn convert(site: &Site<'_, '_>, options: &traefik::BasicAuth) -> Result<Spec> {
     let name = site.required("secret", &options.secret)?;
     let secret = site.secret("secret", name)?;
-    let users = users(site, secret)?;
-    let realm = options.realm.as_deref().filter(|realm| !realm.is_empty()).unwrap_or(DEFAULT_REALM);
+    let users = users_of(site, secret)?;
+    let realm = users::realm(options.realm.as_deref());
     let quoted = realm.replace('\\', r"\\").replace('"', "\\\"");
     let user_header = options.header_field.as_deref().filter(|name| !name.is_empty());
     Ok(Spec::BasicAuth(BasicAuth {
@@ -30,7 +31,7 @@ pub(super) fn convert(site: &Site<'_, '_>, options: &traefik::BasicAuth) -> Resu
     }))
 }
 
-fn users(site: &Site<'_, '_>, secret: &Item<Secret>) -> Result<Vec<User>> {
+fn users_of(site: &Site<'_, '_>, secret: &Item<Secret>) -> Result<Vec<User>> {
     let users = if &*secret.body.kind == "kubernetes.io/basic-auth" {
         vec![one_user(site, secret)?]
     } else {
@@ -40,11 +41,6 @@ fn users(site: &Site<'_, '_>, secret: &Item<Secret>) -> Result<Vec<User>> {
         return Err(wrong(site, secret, "holds no user"));
     }
     Ok(users)
-}
-
-fn wrong(site: &Site<'_, '_>, secret: &Item<Secret>, message: impl std::fmt::Display) -> Box<crate::report::Finding> {
-    let meta = &secret.meta;
-    site.refuse("secret", "InvalidSecret", format!("names Secret {}/{}, which {message}", meta.namespace, meta.name))
 }
 
 /// Type `kubernetes.io/basic-auth`: keys `username` and `password`.
@@ -63,20 +59,11 @@ fn one_user(site: &Site<'_, '_>, secret: &Item<Secret>) -> Result<User> {
 
 /// An htpasswd file under the Secret's only key. The last line of a name wins.
 fn file(site: &Site<'_, '_>, secret: &Item<Secret>) -> Result<Vec<User>> {
-    let mut values = secret.body.data.values();
-    let (Some(bytes), None) = (values.next(), values.next()) else {
-        return Err(wrong(site, secret, "must have exactly one key, which holds the users"));
-    };
-    let text = std::str::from_utf8(bytes).map_err(|_| wrong(site, secret, "is no UTF-8 text"))?;
     let mut users: BTreeMap<Arc<str>, User> = BTreeMap::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
+    for (number, line) in users::lines(users::only_text(site, secret)?) {
         // The line itself stays out of the message: it is a secret.
         let user = parse_line(line)
-            .ok_or_else(|| wrong(site, secret, format!("holds no usable user in line {}", index + 1)))
+            .ok_or_else(|| wrong(site, secret, format!("holds no usable user in line {number}")))
             .map_err(|finding| finding.remedy("write name:hash, the hash by bcrypt, apr1 (MD5) or {SHA}"))?;
         users.insert(user.name.clone(), user);
     }

@@ -19,7 +19,7 @@ pub(super) fn convert(site: &Site<'_, '_>, options: &traefik::Chain) -> Result<S
         return Err(site.refuse("middlewares", "MissingField", "is required and empty"));
     }
     let mut sizes = Sizes { site, known: BTreeMap::new() };
-    sizes.known.insert((site.namespace(), &site.item.meta.name), None);
+    sizes.known.insert((site.namespace(), &site.meta.name), None);
     let mut members = Vec::with_capacity(options.middlewares.len());
     let mut total = 0usize;
     for (index, reference) in options.middlewares.iter().enumerate() {

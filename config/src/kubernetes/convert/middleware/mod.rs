@@ -1,26 +1,32 @@
-//! Traefik's `Middleware` → a middleware slot.
+//! Traefik's `Middleware` and `MiddlewareTCP` → a middleware slot.
 //!
 //! What cannot be honoured refuses the slot, so that its routes are closed and never served without their policy. One
 //! file per group of types; each takes the options of its type and gives a [`Spec`] or the finding that refuses it.
 
 mod basic_auth;
 mod chain;
+mod client_certificate;
 mod compress;
+mod digest_auth;
+mod encoded;
 mod forward_auth;
+mod grpc_web;
 mod headers;
 mod rate_limit;
 mod redirect;
 mod rewrite;
 mod source;
+pub mod tcp;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::sync::Arc;
 
 use super::{Filled, Settings, slot};
 use crate::{
     kubernetes::{
-        object::{Item, core::Secret, traefik},
+        object::{Item, Meta, core::Secret, traefik},
         view::View,
     },
     model::{
@@ -37,20 +43,27 @@ pub fn convert(
     view: &View<'_>,
     settings: &Settings,
 ) -> (MiddlewareSlot, Vec<Finding>, Vec<MiddlewareId>) {
-    let mut site = Site { item, view, settings, kind: "", findings: Vec::new() };
-    let slot = match site.spec() {
-        Ok(spec) => MiddlewareSlot::Ready(Arc::new(spec)),
-        Err(finding) => {
-            let reason = format!("Middleware {}/{}: {}", item.meta.namespace, item.meta.name, finding.message).into();
-            site.findings.insert(0, *finding);
-            MiddlewareSlot::Refused { reason }
-        }
-    };
+    let mut site = Site { meta: &item.meta, view, settings, kind: "", findings: Vec::new() };
+    let made = site.spec(&item.body.spec);
+    let (slot, findings) = concluded(site, "Middleware", made);
     let members = match &slot {
         MiddlewareSlot::Ready(spec) => members(spec),
         MiddlewareSlot::Refused { .. } => Vec::new(),
     };
-    (slot, site.findings, members)
+    (slot, findings, members)
+}
+
+/// The slot that came of an object of `kind`, and all that is to be said of it.
+fn concluded(mut site: Site<'_, '_>, kind: &str, made: Result<Spec>) -> (MiddlewareSlot, Vec<Finding>) {
+    let slot = match made {
+        Ok(spec) => MiddlewareSlot::Ready(Arc::new(spec)),
+        Err(finding) => {
+            let reason = format!("{kind} {}/{}: {}", site.meta.namespace, site.meta.name, finding.message).into();
+            site.findings.insert(0, *finding);
+            MiddlewareSlot::Refused { reason }
+        }
+    };
+    (slot, site.findings)
 }
 
 /// Why `item` cannot be honoured, for those whose routes it closes; `None` when it can.
@@ -63,6 +76,9 @@ pub fn refusal(item: &Item<traefik::Middleware>, view: &View<'_>, settings: &Set
 
 /// Fills the slot of a Middleware. What is to be said of the object is said by [`convert`] when the object is seen.
 pub(super) fn fill(id: &MiddlewareId, view: &View<'_>, settings: &Settings) -> Filled<MiddlewareSlot> {
+    if let Some((namespace, name)) = slot::split_tcp(id) {
+        return fill_tcp(id, view.get::<traefik::MiddlewareTcp>(namespace, name), view, settings);
+    }
     let item = slot::split(id.as_str()).and_then(|(namespace, name)| view.get::<traefik::Middleware>(namespace, name));
     let Some(item) = item else {
         return Filled::new(MiddlewareSlot::Refused { reason: format!("Middleware {id} does not exist").into() });
@@ -70,6 +86,16 @@ pub(super) fn fill(id: &MiddlewareId, view: &View<'_>, settings: &Settings) -> F
     let (slot, _, middlewares) = convert(item, view, settings);
     let clusters = clusters(&slot);
     Filled { clusters, middlewares, ..Filled::new(slot) }
+}
+
+fn fill_tcp(
+    id: &MiddlewareId,
+    item: Option<&Arc<Item<traefik::MiddlewareTcp>>>,
+    view: &View<'_>,
+    settings: &Settings,
+) -> Filled<MiddlewareSlot> {
+    let missing = || MiddlewareSlot::Refused { reason: format!("{id} does not exist").into() };
+    Filled::new(item.map_or_else(missing, |item| tcp::convert(item, view, settings).0))
 }
 
 /// The cluster of an auth server that is a Service: it is looked for among the clusters at hand before DNS is asked.
@@ -91,7 +117,7 @@ type Result<T> = std::result::Result<T, Box<Finding>>;
 
 /// The middleware under conversion and what it may look at.
 struct Site<'a, 'v> {
-    item: &'a Item<traefik::Middleware>,
+    meta: &'a Meta,
     view: &'a View<'v>,
     settings: &'a Settings,
     /// The type as objects spell it.
@@ -102,28 +128,18 @@ struct Site<'a, 'v> {
 
 impl Site<'_, '_> {
     /// The one type that the object states.
-    fn spec(&mut self) -> Result<Spec> {
-        let kinds = kinds(&self.item.body.spec);
+    fn spec(&mut self, spec: &traefik::MiddlewareSpec) -> Result<Spec> {
+        let kinds = kinds(spec);
         match *kinds.as_slice() {
             [(kind, carried)] => {
                 self.kind = kind;
-                if carried { self.dispatch() } else { Err(not_carried(kind)) }
+                if carried { self.dispatch(spec) } else { Err(not_carried(kind)) }
             }
-            [] => Err(refused("spec", "MissingField", "states no type of middleware")
-                .remedy("state one, or look for a misspelt one")
-                .into()),
-            _ => {
-                let names: Vec<_> = kinds.iter().map(|(kind, _)| *kind).collect();
-                Err(refused("spec", "SeveralTypes", format!("states several types: {}", names.join(", ")))
-                    .remedy("write one object per type and join them in a chain")
-                    .into())
-            }
+            _ => Err(several_types(&kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>())),
         }
     }
 
-    fn dispatch(&mut self) -> Result<Spec> {
-        let item = self.item;
-        let spec = &item.body.spec;
+    fn dispatch(&mut self, spec: &traefik::MiddlewareSpec) -> Result<Spec> {
         if let Some(options) = &spec.add_prefix {
             rewrite::add_prefix(self, options)
         } else if let Some(options) = &spec.basic_auth {
@@ -132,6 +148,16 @@ impl Site<'_, '_> {
             chain::convert(self, options)
         } else if let Some(options) = &spec.compress {
             compress::convert(self, options)
+        } else if let Some(options) = &spec.content_type {
+            Ok(encoded::content_type(self, options))
+        } else if let Some(options) = &spec.digest_auth {
+            digest_auth::convert(self, options)
+        } else if let Some(options) = &spec.grpc_web {
+            Ok(grpc_web::convert(self, options))
+        } else if let Some(options) = &spec.pass_tls_client_cert {
+            Ok(client_certificate::convert(self, options))
+        } else if let Some(options) = &spec.encoded_characters {
+            Ok(encoded::encoded_characters(options))
         } else if let Some(options) = &spec.forward_auth {
             forward_auth::convert(self, options)
         } else if let Some(options) = &spec.headers {
@@ -152,13 +178,15 @@ impl Site<'_, '_> {
             rewrite::strip_prefix(self, options)
         } else if let Some(options) = &spec.strip_prefix_regex {
             rewrite::strip_prefix_regex(self, options)
+        } else if spec.plugin.is_some() {
+            Err(plugin())
         } else {
             Err(not_carried(self.kind))
         }
     }
 
     fn namespace(&self) -> &str {
-        &self.item.meta.namespace
+        &self.meta.namespace
     }
 
     /// `option` of this type as findings name it; empty is the type itself.
@@ -174,7 +202,8 @@ impl Site<'_, '_> {
     }
 
     fn warn(&mut self, option: &str, reason: &'static str, message: impl std::fmt::Display) {
-        self.findings.push(Finding::warning(self.field(option), reason, format!("{option} {message}")));
+        let what = if option.is_empty() { self.kind } else { option };
+        self.findings.push(Finding::warning(self.field(option), reason, format!("{what} {message}")));
     }
 
     fn ignore(&mut self, option: &str, message: impl std::fmt::Display) {
@@ -223,9 +252,30 @@ fn refused(field: impl Into<String>, reason: &'static str, message: impl Into<St
     Finding::refused(field, reason, message)
 }
 
+/// An object states exactly one type.
+fn several_types(stated: &[&str]) -> Box<Finding> {
+    if stated.is_empty() {
+        let finding = refused("spec", "MissingField", "states no type of middleware");
+        return finding.remedy("state one, or look for a misspelt one").into();
+    }
+    refused("spec", "SeveralTypes", format!("states several types: {}", stated.join(", ")))
+        .remedy("write one object per type and join them in a chain")
+        .into()
+}
+
 fn not_carried(kind: &str) -> Box<Finding> {
     refused(format!("spec.{kind}"), "NotCarried", format!("the {kind} middleware is not carried yet"))
         .remedy("remove it from the routes that should be served without it")
+        .into()
+}
+
+/// Unlike what is not carried yet, plugins never will be.
+fn plugin() -> Box<Finding> {
+    let message = "plugins are code that Traefik loads into itself; Postern runs no code of others";
+    refused("spec.plugin", "NotCarried", message)
+        .remedy(
+            "use a middleware that is built in, or forwardAuth to a server of your own that does what the plugin did",
+        )
         .into()
 }
 
@@ -249,14 +299,14 @@ fn kinds(spec: &traefik::MiddlewareSpec) -> Vec<(&'static str, bool)> {
         ("stripPrefixRegex", true, spec.strip_prefix_regex.is_some()),
         ("buffering", false, spec.buffering.is_some()),
         ("circuitBreaker", false, spec.circuit_breaker.is_some()),
-        ("contentType", false, spec.content_type.is_some()),
-        ("digestAuth", false, spec.digest_auth.is_some()),
-        ("encodedCharacters", false, spec.encoded_characters.is_some()),
+        ("contentType", true, spec.content_type.is_some()),
+        ("digestAuth", true, spec.digest_auth.is_some()),
+        ("encodedCharacters", true, spec.encoded_characters.is_some()),
         ("errors", false, spec.errors.is_some()),
-        ("grpcWeb", false, spec.grpc_web.is_some()),
+        ("grpcWeb", true, spec.grpc_web.is_some()),
         ("inFlightReq", false, spec.in_flight_req.is_some()),
-        ("passTLSClientCert", false, spec.pass_tls_client_cert.is_some()),
-        ("plugin", false, spec.plugin.is_some()),
+        ("passTLSClientCert", true, spec.pass_tls_client_cert.is_some()),
+        ("plugin", true, spec.plugin.is_some()),
         ("retry", false, spec.retry.is_some()),
     ];
     all.into_iter().filter(|(_, _, stated)| *stated).map(|(kind, carried, _)| (kind, carried)).collect()

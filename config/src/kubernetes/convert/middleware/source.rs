@@ -14,17 +14,27 @@ use crate::{
 
 /// `ipAllowList`, or `ipWhiteList` as it was called before Traefik 3.
 pub(super) fn allow_list(site: &mut Site<'_, '_>, options: &traefik::IpAllowList) -> Result<Spec> {
+    warn_of_old_name(site);
+    let ranges = required_ranges(site, &options.source_range)?;
+    let source = strategy(site, "ipStrategy", options.ip_strategy.as_ref())?;
+    let reject_status = reject_status(site, options.reject_status_code)?;
+    Ok(Spec::IpAllowList(IpAllowList { ranges, source, reject_status }))
+}
+
+/// `ipWhiteList` was the name before Traefik 3.
+pub(super) fn warn_of_old_name(site: &mut Site<'_, '_>) {
     if site.kind == "ipWhiteList" {
         let message = "ipWhiteList is the old name of ipAllowList";
         site.findings.push(Finding::warning("spec.ipWhiteList", "Deprecated", message));
     }
-    if options.source_range.is_empty() {
+}
+
+/// `sourceRange`, which may not be empty.
+pub(super) fn required_ranges(site: &Site<'_, '_>, texts: &[Arc<str>]) -> Result<Vec<IpNet>> {
+    if texts.is_empty() {
         return Err(site.refuse("sourceRange", "MissingField", "is required and empty"));
     }
-    let ranges = ranges(site, "sourceRange", &options.source_range)?;
-    let source = strategy(site, "ipStrategy", options.ip_strategy.as_ref())?;
-    let reject_status = reject_status(site, options.reject_status_code)?;
-    Ok(Spec::IpAllowList(IpAllowList { ranges, source, reject_status }))
+    ranges(site, "sourceRange", texts)
 }
 
 fn reject_status(site: &Site<'_, '_>, code: Option<i64>) -> Result<StatusCode> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::convert;
+use super::{convert, tcp};
 use crate::{
     kubernetes::{
         convert::Settings,
@@ -16,7 +16,9 @@ use crate::{
         MiddlewareSlot, Spec,
         basic_auth::Password,
         compress::{ContentTypes, Encoding},
+        digest_auth::Algorithm,
         forward_auth::{BodyPolicy, TrustForwarded},
+        pass_tls_client_cert::{Attribute, Field},
         rate_limit::RateSource,
         source::AddressSource,
     },
@@ -80,23 +82,172 @@ fn refusal(spec: Value, others: Vec<Object>) -> (String, &'static str) {
 
 #[test]
 fn what_is_not_carried_is_refused_by_name() {
-    for kind in [
-        "buffering",
-        "circuitBreaker",
-        "contentType",
-        "digestAuth",
-        "encodedCharacters",
-        "errors",
-        "grpcWeb",
-        "inFlightReq",
-        "passTLSClientCert",
-        "plugin",
-        "retry",
-    ] {
+    for kind in ["buffering", "circuitBreaker", "errors", "inFlightReq", "retry"] {
         let (slot, findings) = judge(json!({ kind: {} }));
         let MiddlewareSlot::Refused { reason } = slot else { panic!("{kind} is accepted") };
         assert_eq!(*reason, *format!("Middleware default/m: the {kind} middleware is not carried yet"));
         assert_eq!(findings.first().map(|finding| finding.reason), Some("NotCarried"));
+    }
+}
+
+#[test]
+fn plugins_are_refused_with_the_way_out() {
+    let (slot, findings) = judge(json!({ "plugin": { "geoblock": { "allow": ["CH"] } } }));
+    assert!(matches!(slot, MiddlewareSlot::Refused { .. }));
+    let finding = findings.first().expect("a refusal has a finding");
+    assert_eq!((&*finding.field, finding.reason), ("spec.plugin", "NotCarried"));
+    assert!(finding.remedy.contains("forwardAuth"), "{finding:?}");
+}
+
+fn judge_tcp(spec: Value) -> (MiddlewareSlot, Vec<Finding>) {
+    let mut store = Store::default();
+    store.insert(object(Kind::MiddlewareTcp, "default", "m", json!({ "spec": spec })));
+    let holders = Holders::default();
+    let view = View::new(&store, &holders);
+    let item: &Arc<Item<traefik::MiddlewareTcp>> = view.get("default", "m").expect("it was inserted");
+    tcp::convert(item, &view, &settings())
+}
+
+#[test]
+fn middlewares_of_connections_have_traefiks_options() {
+    for (spec, want) in [
+        (json!({ "inFlightConn": { "amount": 3 } }), "InFlightConn { amount: 3 }"),
+        (json!({ "inFlightConn": {} }), "InFlightConn { amount: 0 }"),
+        (json!({ "ipAllowList": { "sourceRange": ["10.1.2.3/8", "::1"] } }), "IpAllowList([10.0.0.0/8, ::1/128])"),
+        (json!({ "ipWhiteList": { "sourceRange": ["::ffff:10.0.0.0/104"] } }), "IpAllowList([10.0.0.0/8])"),
+    ] {
+        let (MiddlewareSlot::Ready(made), _) = judge_tcp(spec.clone()) else { panic!("{spec} is refused") };
+        assert_eq!(format!("{made:?}"), format!("Tcp({want})"), "{spec}");
+    }
+    for (spec, field, reason) in [
+        (json!({}), "spec", "MissingField"),
+        (json!({ "inFlightConn": {}, "ipAllowList": {} }), "spec", "SeveralTypes"),
+        (json!({ "inFlightConn": { "amount": -1 } }), "spec.inFlightConn.amount", "InvalidValue"),
+        (json!({ "ipAllowList": {} }), "spec.ipAllowList.sourceRange", "MissingField"),
+        (json!({ "ipAllowList": { "sourceRange": ["10.0.0.0/33"] } }), "spec.ipAllowList.sourceRange", "InvalidValue"),
+    ] {
+        let (slot, findings) = judge_tcp(spec.clone());
+        assert!(matches!(slot, MiddlewareSlot::Refused { .. }), "{spec} is accepted");
+        let first = findings.first().map(|finding| (&*finding.field, finding.reason));
+        assert_eq!(first, Some((field, reason)), "{spec}");
+    }
+}
+
+#[test]
+fn what_is_deprecated_or_lets_nobody_in_is_told() {
+    for (spec, field) in [
+        (json!({ "ipWhiteList": { "sourceRange": ["::/0"] } }), "spec.ipWhiteList"),
+        (json!({ "inFlightConn": {} }), "spec.inFlightConn.amount"),
+    ] {
+        let (_, findings) = judge_tcp(spec.clone());
+        assert_eq!(findings.first().map(|finding| &*finding.field), Some(field), "{spec}");
+    }
+}
+
+/// An htdigest file with hashes of either algorithm.
+fn digest_file(lines: &[(&str, &str, usize)]) -> Vec<Object> {
+    let lines: Vec<_> =
+        lines.iter().map(|(name, realm, digits)| format!("{name}:{realm}:{}", "aB".repeat(digits / 2))).collect();
+    vec![secret("users", json!({ "stringData": { "users": format!("# team\n\n{}\n", lines.join("\n")) } }))]
+}
+
+#[test]
+fn digests_are_offered_by_what_all_users_have() {
+    for (lines, options, want) in [
+        (&[("a", "traefik", 32), ("b", "traefik", 32)][..], json!({}), &[Algorithm::Md5][..]),
+        (&[("a", "traefik", 64)], json!({}), &[Algorithm::Sha256]),
+        (&[("a", "x y", 64), ("a", "x y", 32)], json!({ "realm": "x y" }), &[Algorithm::Sha256, Algorithm::Md5]),
+        (&[("a", "traefik", 64), ("a", "traefik", 32), ("b", "traefik", 32)], json!({}), &[Algorithm::Md5]),
+        (&[("a", "traefik", 32), ("b", "other", 64)], json!({}), &[Algorithm::Md5]),
+    ] {
+        let mut options = options;
+        options["secret"] = json!("users");
+        let Spec::DigestAuth(auth) = ready_beside(json!({ "digestAuth": options }), digest_file(lines)) else {
+            panic!("another type")
+        };
+        assert_eq!(auth.algorithms, want, "{lines:?}");
+        assert!(!format!("{auth:?}").to_lowercase().contains("abab"), "hashes do not show: {auth:?}");
+    }
+}
+
+#[test]
+fn a_digest_file_that_is_not_usable_closes_the_route() {
+    let digest = json!({ "digestAuth": { "secret": "users" } });
+    for (lines, what) in [
+        (&[][..], "holds no user"),
+        (&[("a", "other", 32)], "holds no user of the realm"),
+        (&[("a", "traefik", 30)], "holds no usable user in line 3"),
+        (&[("", "traefik", 32)], "holds no usable user in line 3"),
+        (&[("a", "traefik:x", 32)], "holds no usable user in line 3"),
+        (&[("a", "traefik", 32), ("b", "traefik", 64)], "MD5 hash alone"),
+    ] {
+        let (slot, findings) = judge_in(digest.clone(), digest_file(lines), &settings());
+        assert!(matches!(slot, MiddlewareSlot::Refused { .. }), "{lines:?}");
+        let finding = findings.first().expect("a refusal has a finding");
+        assert_eq!((&*finding.field, finding.reason), ("spec.digestAuth.secret", "InvalidSecret"));
+        assert!(finding.message.contains(what), "{}", finding.message);
+        assert!(!finding.message.contains("aBaB"), "the secret shows: {}", finding.message);
+    }
+    assert_eq!(refusal(digest, vec![]), ("spec.digestAuth.secret".into(), "SecretNotFound"));
+    assert_eq!(refusal(json!({ "digestAuth": {} }), vec![]), ("spec.digestAuth.secret".into(), "MissingField"));
+}
+
+#[test]
+fn client_certificates_are_told_in_traefiks_order() {
+    let Spec::PassTlsClientCert(told) = ready(json!({ "passTLSClientCert": { "info": {
+        "notAfter": true, "notBefore": true, "sans": true, "serialNumber": true,
+        "subject": { "commonName": true, "country": true, "domainComponent": true, "organizationalUnit": true },
+        "issuer": { "serialNumber": true, "organizationalUnit": true, "province": false },
+    }}})) else {
+        panic!("another type")
+    };
+    let subject =
+        vec![Attribute::DomainComponent, Attribute::Country, Attribute::OrganizationalUnit, Attribute::CommonName];
+    let want = vec![
+        Field::Subject(subject),
+        Field::Issuer(vec![Attribute::SerialNumber]),
+        Field::SerialNumber,
+        Field::NotBefore,
+        Field::NotAfter,
+        Field::Sans,
+    ];
+    assert_eq!((told.pem, told.info), (false, Some(want)));
+    let (_, findings) = judge(json!({ "passTLSClientCert": {} }));
+    assert_eq!(findings.first().map(|finding| finding.reason), Some("NoEffect"));
+}
+
+#[test]
+fn grpc_web_origins_are_listed_or_all() {
+    for (options, want, reason) in [
+        (json!({ "allowOrigins": ["https://a", "https://b"] }), (true, false), None),
+        (json!({ "allowOrigins": ["*", "https://a"] }), (true, true), Some("Insecure")),
+        (json!({}), (false, false), Some("NothingPasses")),
+    ] {
+        let (MiddlewareSlot::Ready(spec), findings) = judge(json!({ "grpcWeb": options })) else { panic!("refused") };
+        let Spec::GrpcWeb(web) = &*spec else { panic!("another type") };
+        assert_eq!((web.origins.contains("https://a"), web.origins.contains("https://c")), want, "{options}");
+        assert_eq!(findings.first().map(|finding| finding.reason), reason, "{options}");
+    }
+}
+
+#[test]
+fn encoded_characters_are_denied_unless_allowed() {
+    for (options, want) in [
+        (json!({}), &b"/\\\0;%?#"[..]),
+        (json!({ "allowEncodedSlash": true, "allowEncodedPercent": false }), b"\\\0;%?#"),
+        (
+            json!({ "allowEncodedBackSlash": true, "allowEncodedNullCharacter": true, "allowEncodedHash": true }),
+            b"/;%?",
+        ),
+        (
+            json!({ "allowEncodedSemicolon": true, "allowEncodedPercent": true, "allowEncodedQuestionMark": true }),
+            b"/\\\0#",
+        ),
+    ] {
+        let Spec::EncodedCharacters(spec) = ready(json!({ "encodedCharacters": options })) else {
+            panic!("another type")
+        };
+        assert_eq!(spec.denied, want, "{options}");
     }
 }
 
