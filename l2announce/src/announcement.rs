@@ -45,6 +45,25 @@ pub enum Interfaces {
     Named(BTreeSet<Arc<str>>),
 }
 
+/// A port at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Port {
+    /// What carries it.
+    pub transport: Transport,
+    /// Its number.
+    pub number: u16,
+}
+
+/// What carries a port, by its number in IP (IANA's protocol numbers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "their names say all")]
+#[repr(u8)]
+pub enum Transport {
+    Tcp = 6,
+    Udp = 17,
+    Sctp = 132,
+}
+
 /// Who takes what arrives at an announced address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

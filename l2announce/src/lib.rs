@@ -14,5 +14,5 @@ pub mod socket;
 pub mod station;
 pub mod wire;
 
-pub use announcement::{Announcement, Announcements, Candidate, Interfaces, NodeName, Purpose};
+pub use announcement::{Announcement, Announcements, Candidate, Interfaces, NodeName, Port, Purpose, Transport};
 pub use moment::Moment;

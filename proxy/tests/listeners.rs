@@ -237,6 +237,7 @@ fn an_address_that_is_announced_is_bound_before_the_host_has_it_and_no_other() {
         candidates: Candidates::Everybody(Candidate::default()),
         elected_as: vip,
         purpose: Purpose::Served,
+        foreign_ports: Default::default(),
         of: Default::default(),
     };
     world.plan_with([socket(vip), socket(other)], [(vip, announcement)]);

@@ -148,6 +148,7 @@ impl Addresses {
             candidates: Candidates::Named(BTreeMap::new()),
             elected_as: *elected_as,
             purpose: Purpose::Foreign,
+            foreign_ports: BTreeSet::new(),
             of: of.iter().cloned().collect(),
         };
         for object in of {
@@ -158,12 +159,16 @@ impl Addresses {
             else {
                 continue;
             };
-            if exposed.claim.purpose == Purpose::Served {
-                announcement.purpose = Purpose::Served;
+            match exposed.claim.purpose {
+                Purpose::Served => announcement.purpose = Purpose::Served,
+                Purpose::Foreign => announcement.foreign_ports.extend(&exposed.claim.ports),
             }
             if let Some(reach) = exposed.reach.get(&assignment.pool) {
                 announcement.candidates.merge(&reach.candidates);
             }
+        }
+        if announcement.purpose == Purpose::Foreign {
+            announcement.foreign_ports.clear();
         }
         (!announcement.candidates.is_empty()).then_some(announcement)
     }

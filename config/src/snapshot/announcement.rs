@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::{allocation::Purpose, model::id::ObjectId};
+use crate::{
+    allocation::{Port, Purpose},
+    model::id::ObjectId,
+};
 
 /// How one address should be announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Announcement {
     pub elected_as: IpAddr,
     /// Who takes what arrives: Postern, if it serves any of those whose address this is.
     pub purpose: Purpose,
+    /// Ports of Services that are somebody else's, where Postern serves others at the same address.
+    pub foreign_ports: BTreeSet<Port>,
     /// Whose it is.
     pub of: BTreeSet<ObjectId>,
 }
@@ -100,7 +105,12 @@ impl fmt::Display for Announcement {
             Purpose::Served => "served",
             Purpose::Foreign => "foreign",
         };
-        write!(f, "{purpose}, elected as {}, of ", self.elected_as)?;
+        write!(f, "{purpose}")?;
+        if !self.foreign_ports.is_empty() {
+            f.write_str(" but for ")?;
+            listed(f, &self.foreign_ports)?;
+        }
+        write!(f, ", elected as {}, of ", self.elected_as)?;
         listed(f, &self.of)?;
         f.write_str(", by ")?;
         match &self.candidates {

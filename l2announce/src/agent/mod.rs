@@ -10,13 +10,21 @@ mod run;
 mod seat;
 mod shown;
 
-use std::{collections::BTreeMap, io, net::IpAddr, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use tokio::sync::{mpsc, watch};
 
 pub use self::shown::{HandBack, Peer, Shown, ShownAddress};
 use crate::{
-    Announcement, Candidate, NodeName, Purpose,
+    Announcement, Candidate, NodeName, Port, Purpose,
     election::Profile,
     heartbeat::{Installation, Keys, Readiness},
     link::Exclude,
@@ -67,6 +75,8 @@ pub struct Wish {
     pub elected_as: IpAddr,
     /// Who takes what arrives at it.
     pub purpose: Purpose,
+    /// Ports at it that somebody else takes all the same, where it is served.
+    pub foreign_ports: BTreeSet<Port>,
 }
 
 /// Everything that should be announced.

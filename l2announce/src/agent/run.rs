@@ -21,10 +21,11 @@ use super::{
     seat::Seat,
 };
 use crate::{
-    Interfaces, Moment, NodeName, Purpose,
+    Interfaces, Moment, NodeName,
     election::{Election, Input, Local, Order, Outcome, Probe},
     flows,
     heartbeat::{Heard, Inbox, Keys, LinkId, Outbox, Readiness, Refusal, Speaker},
+    kernel,
     link::{Links, Placement, Watch, WatchError},
     responder,
     station::{self, Command, Driver, Event, Station, Tell, Thoroughness, now},
@@ -367,10 +368,10 @@ impl Loop {
     fn place(&mut self) {
         let places = || self.placements.values().flat_map(|placement| &placement.places);
         let indexes: BTreeSet<LinkId> = places().map(|place| place.index).collect();
-        let names = places().map(|place| place.name.clone()).collect();
+        let links = places().map(|place| place.name.clone()).collect();
         self.ears.reconcile(&indexes, &self.links);
         if self.is_placed() {
-            self.ground.want(self.own_purposes(), names);
+            self.ground.want(self.wanted_of_kernel(links));
         }
         self.localise();
     }
@@ -380,12 +381,15 @@ impl Loop {
         self.wishes.is_some() && self.watched.keys().all(|address| self.placements.contains_key(address))
     }
 
-    fn own_purposes(&self) -> BTreeMap<IpAddr, Purpose> {
-        let wishes = self.wishes.iter().flat_map(|wishes| wishes.iter());
-        wishes
-            .filter(|(address, _)| self.watched.contains_key(*address))
-            .map(|(address, wish)| (*address, wish.purpose))
-            .collect()
+    fn wanted_of_kernel(&self, links: BTreeSet<Arc<str>>) -> kernel::Wanted {
+        let all = || self.wishes.iter().flat_map(|wishes| wishes.iter());
+        let own = || all().filter(|(address, _)| self.watched.contains_key(*address));
+        let foreign = own().flat_map(|(address, wish)| wish.foreign_ports.iter().map(|port| (*address, *port)));
+        kernel::Wanted {
+            addresses: own().map(|(address, wish)| (*address, wish.purpose)).collect(),
+            links,
+            foreign: foreign.collect(),
+        }
     }
 
     fn answered(&mut self, done: Done) {

@@ -1,9 +1,10 @@
 //! What nf_tables does for announced addresses: ARP requests for them do not reach the kernel, and traffic to those that
-//! Postern serves is not tracked.
+//! Postern serves is not tracked, but for ports there that are somebody else's.
 //!
 //! The first is a belt beside `arp_ignore` (see `silence`), which others set too. Raw sockets see the requests all the
 //! same. The second keeps address translation for *local* addresses (host ports, node ports) away from the traffic, and
-//! saves its cost.
+//! saves its cost. Where a Service of somebody else has ports at the same address, their traffic is left to connection
+//! tracking, without which nobody could translate it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,9 +19,11 @@ use netlink_packet_netfilter::{
 use super::{
     Error,
     nft::{
-        Base, Batch, Chain, Expression, KeyRegister, Nft, Set, Table, drop_packet, is, load, lookup, notrack, protocol,
+        Base, Batch, Chain, Expression, KeyRegister, Nft, Set, Table, accept, drop_packet, is, load, load_transport,
+        lookup, notrack, protocol,
     },
 };
+use crate::announcement::Port;
 
 /// ARP alone.
 pub(super) const ARP: Table = Table { family: NetfilterProtoFamily::ARP, name: "postern" };
@@ -30,6 +33,7 @@ pub(super) const INET: Table = Table { family: NetfilterProtoFamily::Inet, name:
 
 const SILENCED: &str = "silenced";
 const UNTRACKED: [&str; 2] = ["untracked4", "untracked6"];
+const FOREIGN: [&str; 2] = ["foreign4", "foreign6"];
 
 /// `NF_IP_PRI_RAW`: before connection tracking, at -200.
 const RAW: i32 = -300;
@@ -43,6 +47,8 @@ const ETHERTYPE_IPV6: u16 = 0x86dd;
 // Of nft's data types, for `nft list`.
 const TYPE_IPV4: u32 = 7;
 const TYPE_IPV6: u32 = 8;
+const TYPE_PROTOCOL: u32 = 12;
+const TYPE_SERVICE: u32 = 13;
 
 /// What should be in the sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +57,8 @@ pub(super) struct Filtered {
     pub(super) silenced: Option<BTreeSet<IpAddr>>,
     /// Traffic of these is not tracked; nothing if that is left out.
     pub(super) untracked: Option<BTreeSet<IpAddr>>,
+    /// But that of these ports is.
+    pub(super) foreign: BTreeSet<(IpAddr, Port)>,
 }
 
 /// The tables as they were left, by us or by a process before.
@@ -171,8 +179,20 @@ fn contents(wanted: &Filtered) -> Contents {
         let [v4, v6] = UNTRACKED;
         contents.insert((Which::Inet, v4), keys(untracked, true));
         contents.insert((Which::Inet, v6), keys(untracked, false));
+        for (set, is_v4) in FOREIGN.into_iter().zip([true, false]) {
+            let own = wanted.foreign.iter().filter(|(address, _)| address.is_ipv4() == is_v4);
+            contents.insert((Which::Inet, set), own.map(|(address, port)| key(*address, *port)).collect());
+        }
     }
     contents
+}
+
+/// An address and a port as a key: each part fills registers of four bytes.
+fn key(address: IpAddr, port: Port) -> Vec<u8> {
+    let [high, low] = port.number.to_be_bytes();
+    let mut key = octets(address);
+    key.extend([port.transport as u8, 0, 0, 0, high, low, 0, 0]);
+    key
 }
 
 /// An address as a key.
@@ -214,13 +234,34 @@ pub(super) fn write_inet(batch: &mut Batch) {
     for (set, is_v4) in UNTRACKED.into_iter().zip([true, false]) {
         batch.set(INET, &addresses(set, is_v4, false));
     }
+    for (name, (address, length)) in FOREIGN.into_iter().zip([(TYPE_IPV4, 4), (TYPE_IPV6, 16)]) {
+        let key_type = (address << 12) | (TYPE_PROTOCOL << 6) | TYPE_SERVICE;
+        batch.set(INET, &Set { name, key_type, key_length: length + 8, has_timeouts: false });
+    }
     let chain = |name, hook| Chain { name, hook: HookNumber::Inet(hook), priority: RAW, link: None };
     batch.chain(INET, &chain("prerouting", InetHookNumber::PreRouting), untrack_all(&[Side::Destination]));
     batch.chain(INET, &chain("output", InetHookNumber::LocalOut), untrack_all(&[Side::Destination, Side::Source]));
 }
 
 fn untrack_all(sides: &[Side]) -> Vec<Vec<Expression>> {
-    sides.iter().flat_map(|side| [true, false].map(|is_v4| untrack(*side, is_v4))).collect()
+    let both = |rule: fn(Side, bool) -> Vec<Expression>| {
+        sides.iter().flat_map(move |side| [true, false].map(|is_v4| rule(*side, is_v4)))
+    };
+    both(pass_foreign).chain(both(untrack)).collect()
+}
+
+/// Ports of somebody else stay as they are: address, transport and port of the one side, which stand at the same place in
+/// TCP, UDP and SCTP.
+fn pass_foreign(side: Side, is_v4: bool) -> Vec<Expression> {
+    let (registers, port) = (if is_v4 { 1 } else { 4 }, if matches!(side, Side::Source) { 0 } else { 2 });
+    let mut expressions = load_address(side, is_v4);
+    expressions.extend([
+        load_transport(KeyRegister(registers)),
+        load(Base::Transport, port, 2, KeyRegister(registers + 1)),
+        lookup(of(FOREIGN, is_v4)),
+        accept(),
+    ]);
+    expressions
 }
 
 /// Which of a packet's addresses.

@@ -31,7 +31,10 @@ use std::{
 
 use netlink_sys::protocols::NETLINK_ROUTE;
 
-use crate::{announcement::Purpose, wire::MacAddr};
+use crate::{
+    announcement::{Port, Purpose},
+    wire::MacAddr,
+};
 
 pub use self::{
     ability::{Abilities, Lack},
@@ -65,6 +68,17 @@ impl Default for Settings {
     }
 }
 
+/// All that this node's kernel should hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Addresses that this node may own or may have to announce, whoever owns them now.
+    pub addresses: BTreeMap<IpAddr, Purpose>,
+    /// Links on which they are announced.
+    pub links: BTreeSet<Arc<str>>,
+    /// Ports at served addresses that are somebody else's, such as kube-proxy's: their traffic is tracked.
+    pub foreign: BTreeSet<(IpAddr, Port)>,
+}
+
 /// What became of the addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -88,8 +102,7 @@ pub struct Kernel {
     nft: Nft,
     filter: Filter,
     abilities: Abilities,
-    addresses: BTreeMap<IpAddr, Purpose>,
-    links: BTreeSet<Arc<str>>,
+    wanted: Wanted,
 }
 
 impl Kernel {
@@ -109,8 +122,7 @@ impl Kernel {
             nft,
             filter: Filter::new(),
             abilities,
-            addresses: BTreeMap::new(),
-            links: BTreeSet::new(),
+            wanted: Wanted::default(),
         })
     }
 
@@ -130,20 +142,20 @@ impl Kernel {
     /// After a start this should not be called before all addresses are known: what is left from before and is not named
     /// is removed.
     pub fn set_addresses(&mut self, addresses: BTreeMap<IpAddr, Purpose>) -> Result<Applied, Error> {
-        self.addresses = addresses;
+        self.wanted.addresses = addresses;
         self.settle()
     }
 
     /// Sets the links on which addresses are announced. One that is not there yet is for the caller to set again when it
     /// has come.
     pub fn set_links(&mut self, links: BTreeSet<Arc<str>>) -> Result<Applied, Error> {
-        self.links = links;
+        self.wanted.links = links;
         self.settle()
     }
 
-    /// Sets both at once.
-    pub fn set(&mut self, addresses: BTreeMap<IpAddr, Purpose>, links: BTreeSet<Arc<str>>) -> Result<Applied, Error> {
-        (self.addresses, self.links) = (addresses, links);
+    /// Sets everything at once.
+    pub fn set(&mut self, wanted: Wanted) -> Result<Applied, Error> {
+        self.wanted = wanted;
         self.settle()
     }
 
@@ -159,7 +171,7 @@ impl Kernel {
         if self.abilities.need(&[Lack::NetAdmin]).is_err() {
             return Ok(self.powerless(!alone));
         }
-        let absent = silence::apply(&mut self.routes, self.hold.directory(), &self.links, alone)?;
+        let absent = silence::apply(&mut self.routes, self.hold.directory(), &self.wanted.links, alone)?;
         let present = route::local_routes(&mut self.routes)?;
         let mut refused = self.refusals(&present)?;
         // Silence comes before the route, which is what the kernel would answer for.
@@ -174,7 +186,7 @@ impl Kernel {
 
     /// Without the right to change anything.
     fn powerless(&self, shared: bool) -> Applied {
-        let refused = self.addresses.iter().filter_map(|(address, purpose)| {
+        let refused = self.wanted.addresses.iter().filter_map(|(address, purpose)| {
             let lack = self.abilities.need(needs(*purpose)).err()?;
             Some((*address, lack.into()))
         });
@@ -188,7 +200,7 @@ impl Kernel {
         refused: &mut BTreeMap<IpAddr, Refusal>,
         alone: bool,
     ) -> Result<(), Error> {
-        let served = accepted(&self.addresses, refused, |purpose| purpose == Purpose::Served);
+        let served = accepted(&self.wanted.addresses, refused, |purpose| purpose == Purpose::Served);
         for address in served.difference(&present.ours) {
             if !route::add(&mut self.routes, *address)? {
                 refused.insert(*address, Refusal::ForeignRoute(0));
@@ -217,16 +229,23 @@ impl Kernel {
                 _ => Ok(()),
             }
         };
-        let verdicts = self.addresses.iter().map(|(address, purpose)| (*address, refusal(*address, *purpose)));
+        let verdicts = self.wanted.addresses.iter().map(|(address, purpose)| (*address, refusal(*address, *purpose)));
         Ok(verdicts.filter_map(|(address, verdict)| Some((address, verdict.err()?))).collect())
     }
 
     fn filtered(&self, refused: &BTreeMap<IpAddr, Refusal>) -> Filtered {
-        let silenced = || accepted(&self.addresses, refused, |_| true);
-        let untracked = || accepted(&self.addresses, refused, |purpose| purpose == Purpose::Served);
+        let silenced = || accepted(&self.wanted.addresses, refused, |_| true);
+        let untracked = || accepted(&self.wanted.addresses, refused, |purpose| purpose == Purpose::Served);
         Filtered {
             silenced: self.abilities.has(Lack::ArpTables).then(silenced),
             untracked: (self.notrack && self.abilities.has(Lack::Notrack)).then(untracked),
+            foreign: self
+                .wanted
+                .foreign
+                .iter()
+                .filter(|(address, _)| !refused.contains_key(address))
+                .copied()
+                .collect(),
         }
     }
 

@@ -1,6 +1,13 @@
 //! A whole node on a segment, and what it is told.
 
-use std::{collections::BTreeMap, fs::File, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    net::IpAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use postern_l2announce::{
     Candidate, Purpose,
@@ -112,6 +119,7 @@ pub(crate) fn wishes(addresses: &[IpAddr]) -> Option<Arc<Wishes>> {
         candidates: Candidates::Everybody(Candidate::default()),
         elected_as: *addresses.first().expect("there is one"),
         purpose: Purpose::Served,
+        foreign_ports: BTreeSet::new(),
     };
     Some(Arc::new(addresses.iter().map(|address| (*address, wish.clone())).collect::<BTreeMap<_, _>>()))
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use imbl::OrdMap;
 use postern_config::{allocation, snapshot};
 use postern_l2announce::{
-    Candidate, Interfaces, Purpose,
+    Candidate, Interfaces, Port, Purpose, Transport,
     agent::{Candidates, Wish, Wishes},
 };
 
@@ -28,7 +28,17 @@ fn wish(announcement: &snapshot::Announcement) -> Wish {
         allocation::Purpose::Served => Purpose::Served,
         allocation::Purpose::Foreign => Purpose::Foreign,
     };
-    Wish { candidates, elected_as: announcement.elected_as, purpose }
+    let foreign_ports = announcement.foreign_ports.iter().copied().map(port).collect();
+    Wish { candidates, elected_as: announcement.elected_as, purpose, foreign_ports }
+}
+
+fn port(port: allocation::Port) -> Port {
+    let transport = match port.transport {
+        allocation::Transport::Tcp => Transport::Tcp,
+        allocation::Transport::Udp => Transport::Udp,
+        allocation::Transport::Sctp => Transport::Sctp,
+    };
+    Port { transport, number: port.number }
 }
 
 fn candidate(candidate: &snapshot::Candidate) -> Candidate {

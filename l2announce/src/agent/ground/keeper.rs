@@ -3,9 +3,7 @@
 //! never comes after a newer one.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     io,
-    net::IpAddr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -13,20 +11,10 @@ use std::{
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::{
-    Purpose,
-    kernel::{Applied, Error},
-};
+use crate::kernel::{Applied, Error, Wanted};
 
 /// After what passes by itself it is tried again: so soon at first, and twice as late each time, up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// What the kernel should hold, as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) addresses: BTreeMap<IpAddr, Purpose>,
-    pub(super) links: BTreeSet<Arc<str>>,
-}
 
 /// What came of one attempt.
 #[derive(Debug)]

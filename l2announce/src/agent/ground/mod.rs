@@ -7,7 +7,7 @@ mod keeper;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -15,12 +15,9 @@ use std::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 pub(super) use self::keeper::Done;
-use self::keeper::{Keeper, Wanted};
+use self::keeper::Keeper;
 use super::Settings;
-use crate::{
-    Purpose,
-    kernel::{self, Kernel},
-};
+use crate::kernel::{self, Kernel, Wanted};
 
 /// The kernel's state, or why there is none.
 pub(super) struct Ground {
@@ -54,7 +51,7 @@ impl Ground {
         let told = kernel.clone();
         let mut ground = Self::over(move |wanted| {
             let mut kernel = told.lock().unwrap_or_else(PoisonError::into_inner);
-            kernel.set(wanted.addresses.clone(), wanted.links.clone())
+            kernel.set(wanted.clone())
         });
         ground.kernel = Some(kernel);
         Ok(ground)
@@ -90,8 +87,7 @@ impl Ground {
     }
 
     /// All addresses that this node may own, and the links that they may be announced on.
-    pub(super) fn want(&mut self, addresses: BTreeMap<IpAddr, Purpose>, links: BTreeSet<Arc<str>>) {
-        let wanted = Wanted { addresses, links };
+    pub(super) fn want(&mut self, wanted: Wanted) {
         if !self.is_told || wanted != self.wanted {
             (self.wanted, self.is_told) = (wanted, true);
             self.settle();

@@ -1,7 +1,10 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
-use crate::kernel::{Applied, Error, Lack, Refusal};
+use crate::{
+    Purpose,
+    kernel::{Applied, Error, Lack, Refusal},
+};
 
 type Answer = Result<Applied, Error>;
 
@@ -24,7 +27,9 @@ impl Slow {
     }
 
     fn want(&mut self, numbers: &[u8]) {
-        self.ground.want(numbers.iter().map(|number| (ip(*number), Purpose::Served)).collect(), links());
+        let addresses = numbers.iter().map(|number| (ip(*number), Purpose::Served)).collect();
+        let links = [Arc::from("eth0")].into();
+        self.ground.want(Wanted { addresses, links, ..Wanted::default() });
     }
 
     fn is_asked_for(&self, numbers: &[u8]) {
@@ -48,10 +53,6 @@ impl Slow {
 
 fn ip(number: u8) -> IpAddr {
     [192, 0, 2, number].into()
-}
-
-fn links() -> BTreeSet<Arc<str>> {
-    [Arc::from("eth0")].into()
 }
 
 fn busy() -> Answer {

@@ -74,8 +74,17 @@ pub(in crate::kernel) fn protocol(ether_type: u16, transport: Option<u8>) -> Vec
 }
 
 fn meta(key: MetaKey) -> Expression {
-    let attributes = vec![Meta::Key(key), Meta::DestinationRegister(KeyRegister::FIRST.number())];
+    load_meta(key, KeyRegister::FIRST)
+}
+
+fn load_meta(key: MetaKey, into: KeyRegister) -> Expression {
+    let attributes = vec![Meta::Key(key), Meta::DestinationRegister(into.number())];
     Expressions::Meta(attributes).into()
+}
+
+/// Loads the number of what IP carries, one byte.
+pub(in crate::kernel) fn load_transport(into: KeyRegister) -> Expression {
+    load_meta(MetaKey::L4Proto, into)
 }
 
 /// Goes on only where what the registers hold from the first is in the set.
@@ -129,7 +138,17 @@ pub(in crate::kernel) fn forward_to(link: u32) -> [Expression; 2] {
 /// Ends the packet.
 pub(in crate::kernel) fn drop_packet() -> Expression {
     const NF_DROP: u32 = 0;
-    let verdict = DataAttribute::Verdict(vec![VerdictAttribute::Code(Verdict::Other(NF_DROP))]);
+    verdict(NF_DROP)
+}
+
+/// Ends the chain: what comes after in it is not for this packet.
+pub(in crate::kernel) fn accept() -> Expression {
+    const NF_ACCEPT: u32 = 1;
+    verdict(NF_ACCEPT)
+}
+
+fn verdict(code: u32) -> Expression {
+    let verdict = DataAttribute::Verdict(vec![VerdictAttribute::Code(Verdict::Other(code))]);
     let attributes = vec![Immediate::DestinationRegister(Register::Verdict), Immediate::Data(verdict)];
     Expressions::Immediate(attributes).into()
 }

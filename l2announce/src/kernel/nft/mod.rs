@@ -20,8 +20,8 @@ use rustix::io::Errno;
 pub(super) use self::{
     batch::{Batch, Chain, Set},
     expression::{
-        Base, Expression, KeyRegister, drop_packet, forward_to, is, is_not, load, lookup, masked, notrack, protocol,
-        write,
+        Base, Expression, KeyRegister, accept, drop_packet, forward_to, is, is_not, load, load_transport, lookup,
+        masked, notrack, protocol, write,
     },
 };
 use super::{Error, netlink::Netlink};

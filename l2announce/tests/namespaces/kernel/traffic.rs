@@ -1,6 +1,7 @@
 //! Traffic to a served address arrives at our listener, from wherever it comes.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::Arc,
@@ -8,9 +9,12 @@ use std::{
 
 use socket2::{Domain, Socket, Type};
 
-use super::{Process, VIP4, VIP6};
+use super::{Process, VIP4, VIP6, purposes};
 use crate::world::{Namespace, PATIENCE, Segment};
-use postern_l2announce::kernel::Settings;
+use postern_l2announce::{
+    Port, Purpose, Transport,
+    kernel::{Settings, Wanted},
+};
 
 /// For IPv6 an address must be on a link, or the socket be told that it need not.
 pub(super) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
@@ -92,12 +96,61 @@ fn the_nodes_own_processes_and_pods_reach_the_address_whoever_owns_it() {
     }
 }
 
+/// Somebody else's Service shares the address with listeners of ours: kube-proxy translates its port, and needs tracking.
+/// Of what the node itself sends it translates the source as well, which is the address itself where nobody chose another.
+#[test]
+fn at_a_shared_address_ports_of_somebody_else_are_translated_and_ours_are_not() {
+    let Some(mut segment) = Segment::new() else { return };
+    let (node, client) = (segment.host("node"), segment.host("client"));
+    let directory = tempfile::tempdir().expect("a folder");
+    let mut process = Process::start(&node, directory.path());
+    process.announce_on(&["eth0"]);
+    process.serve(&[VIP4, VIP6]);
+    for (vip, via, own) in [(VIP4, "10.77.0.1", "10.77.0.1"), (VIP6, "fd77::1", "fd77::1")] {
+        let (ours, backend) = (listen(&node, vip, "ours"), listen(&node, own, "theirs"));
+        let theirs = SocketAddr::new(ours.ip(), ours.port() ^ 1);
+        client.sh(&format!("ip route replace {vip} via {via}"));
+        translate(&node, ours.port(), backend);
+        let shared = Wanted {
+            addresses: purposes(&[VIP4, VIP6], Purpose::Served),
+            links: [Arc::from("eth0")].into(),
+            foreign: [(theirs.ip(), Port { transport: Transport::Tcp, number: theirs.port() })].into(),
+        };
+        let alone = Wanted { foreign: BTreeSet::new(), ..shared.clone() };
+        node.nft(&format!(
+            "table inet shared {{ {} {} chain postrouting {{ type nat hook postrouting priority 100; {MASQUERADE}; }}; }}",
+            translation("prerouting", theirs.port(), backend),
+            translation("output", theirs.port(), backend),
+        ));
+        assert!(ask(&client, ours).is_ok_and(|answer| answer.starts_with("ours")), "notrack keeps translation away");
+        process.call(|kernel| kernel.set(shared)).expect("the kernel does it");
+        let rules = node.sh("nft list table inet postern");
+        let element = format!("{} . tcp . {}", theirs.ip(), theirs.port());
+        assert!(rules.contains(&element), "{rules}");
+        for host in [&client, &node] {
+            assert!(ask(host, theirs).is_ok_and(|answer| answer.starts_with("theirs")), "{rules}");
+            assert!(ask(host, ours).is_ok_and(|answer| answer.starts_with("ours")), "{rules}");
+        }
+        process.call(|kernel| kernel.set(alone)).expect("the kernel does it");
+        assert!(!node.sh("nft list table inet postern").contains(&element), "it goes with the Service");
+        node.sh("nft delete table inet kube");
+        node.sh("nft delete table inet shared");
+    }
+}
+
+/// What kube-proxy does with translated traffic of the node's own.
+const MASQUERADE: &str = "fib saddr type local ct status dnat masquerade";
+
 /// What kube-proxy does for node ports, and CNI plug-ins for host ports: whatever is sent to any local address.
 fn translate(node: &Namespace, port: u16, to: SocketAddr) {
+    let chain = |hook| translation(hook, port, to);
+    node.nft(&format!("table inet kube {{ {} {} }}", chain("prerouting"), chain("output")));
+}
+
+fn translation(hook: &str, port: u16, to: SocketAddr) -> String {
     let family = if to.is_ipv4() { "ip" } else { "ip6" };
     let rule = format!("fib daddr type local tcp dport {port} dnat {family} to {to}");
-    let chain = |hook: &str| format!("chain {hook} {{ type nat hook {hook} priority -100; {rule}; }};");
-    node.nft(&format!("table inet kube {{ {} {} }}", chain("prerouting"), chain("output")));
+    format!("chain {hook} {{ type nat hook {hook} priority -100; {rule}; }};")
 }
 
 #[test]
