@@ -174,7 +174,7 @@ spec: {addresses: [203.0.113.7/32]}
 #[ignore = "a real segment: cargo xtask vip"]
 fn a_public_address_is_served_at_the_private_one_of_a_node_and_leaves_no_trace_elsewhere() {
     let gate = Gate::new("mapped", Ipv4Addr::new(192, 0, 2, 1), "postern", "{value: 203.0.113.7}");
-    let manifests = format!("{}{CLASSES}{MAPPED}{}", manifests(&[]), gate.manifests);
+    let manifests = format!("{}{CLASSES}{MAPPED}{}", manifests::<Ipv4Addr>(&[]), gate.manifests);
     let Some(mut world) = World::prepare(&manifests) else { return };
     for node in &mut world.nodes {
         node.settings.push(("POSTERN_ADDRESS_MAP".to_owned(), "203.0.113.7=192.0.2.1".to_owned()));
