@@ -45,6 +45,7 @@ metadata: {name: shop}
 
 /// Every kind that the examples use.
 const KINDS: &str = "namespaces,services,secrets,endpointslices,ingresses,ingressclasses,middlewares.traefik.io,ingressroutes.traefik.io,\
+     ingressroutetcps.traefik.io,\
      gatewayclasses,gateways,httproutes,grpcroutes,tlsroutes,referencegrants,ipaddresspools.metallb.io,\
      l2advertisements.metallb.io";
 

@@ -217,7 +217,9 @@ fn standing(object: &ObjectId, claim: &SniClaim, nth: usize) -> Arc<Standing> {
 fn defeat(pattern: &HostPattern, loser: (&Standing, &Stake), winner: (&Standing, &Stake)) -> Option<Finding> {
     let ((standing, stake), (first, won)) = (loser, winner);
     match (standing.rank, first.rank) {
-        (SniRank::Named, _) if stake.action != won.action => Some(named_twice(pattern, loser, first)),
+        (SniRank::Named | SniRank::Stream(_), _) if stake.action != won.action => {
+            Some(named_twice(pattern, loser, first))
+        }
         (SniRank::FromCertificate, SniRank::FromCertificate) if stake.certificate != won.certificate => {
             Some(certified_twice(pattern, standing, first))
         }

@@ -197,6 +197,9 @@ pub struct SniClaim {
 /// How explicitly an SNI pattern was asked for, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SniRank {
+    /// The object takes connections of the name, whatever certificates there are for it: by priority, as in Traefik,
+    /// whose routes of connections go before those of requests.
+    Stream(std::cmp::Reverse<i64>),
     /// The object names the host.
     Named,
     /// The host is a name of the object's certificate.

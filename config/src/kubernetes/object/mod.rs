@@ -107,6 +107,7 @@ macro_rules! kinds {
                         | Self::GrpcRoute
                         | Self::TlsRoute
                         | Self::IngressRoute
+                        | Self::IngressRouteTcp
                 )
             }
         }
@@ -178,6 +179,8 @@ kinds! {
     BackendTlsPolicy(gateway::BackendTlsPolicy): "gateway.networking.k8s.io" ["v1", "v1alpha3"] "BackendTLSPolicy" namespaced;
     /// Traefik's routes by rule.
     IngressRoute(traefik_route::IngressRoute): "traefik.io" ["v1alpha1"] "IngressRoute" namespaced;
+    /// Traefik's routes of connections.
+    IngressRouteTcp(traefik_route::IngressRouteTcp): "traefik.io" ["v1alpha1"] "IngressRouteTCP" namespaced;
     /// A middleware of Traefik's.
     Middleware(traefik::Middleware): "traefik.io" ["v1alpha1"] "Middleware" namespaced;
     /// A middleware of Traefik's for TCP connections.

@@ -141,6 +141,8 @@ pub struct Cookie {
 pub struct RouteTls {
     /// Secret with the certificate, in the route's namespace.
     pub secret_name: Option<Arc<str>>,
+    /// Whether the backend ends TLS; of connections alone.
+    pub passthrough: Option<bool>,
     /// TLSOption: which clients are let in, and how.
     pub options: Option<TlsRef>,
     /// TLSStore.
@@ -185,7 +187,7 @@ pub struct IngressRouteTcpSpec {
     #[serde(deserialize_with = "or_default")]
     pub routes: Vec<RouteTcp>,
     /// Connections are TLS, and where it ends.
-    pub tls: Option<RouteTcpTls>,
+    pub tls: Option<RouteTls>,
 }
 
 /// One of `routes`.
@@ -236,16 +238,4 @@ pub struct ServiceTcpRef {
     /// Not carried.
     #[serde(rename = "nodePortLB")]
     pub node_port_lb: Option<bool>,
-}
-
-/// `tls` of an IngressRouteTCP.
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct RouteTcpTls {
-    /// Whether the backend ends TLS.
-    #[serde(deserialize_with = "or_default")]
-    pub passthrough: bool,
-    /// The rest, as for requests.
-    #[serde(flatten)]
-    pub rest: RouteTls,
 }

@@ -11,7 +11,7 @@ these rights and no more, and asks for each kind.
   resources: [gateways, httproutes, grpcroutes, tlsroutes, backendtlspolicies, referencegrants]
   verbs: [get, list, watch]
 - apiGroups: [traefik.io]
-  resources: [middlewares, middlewaretcps, ingressroutes]
+  resources: [middlewares, middlewaretcps, ingressroutes, ingressroutetcps]
   verbs: [get, list, watch]
 # Addresses to give out, and who announces them.
 - apiGroups: [metallb.io]
@@ -64,6 +64,7 @@ these rights and no more, and asks for each kind.
     - referencegrants.gateway.networking.k8s.io
     - middlewares.traefik.io
     - ingressroutes.traefik.io
+    - ingressroutetcps.traefik.io
     - middlewaretcps.traefik.io
     - ipaddresspools.metallb.io
     - l2advertisements.metallb.io

@@ -5,12 +5,14 @@ mod entry;
 pub mod priority;
 mod reference;
 mod route;
+mod route_tcp;
 pub mod rule;
 mod service;
 mod tls;
 
 pub(super) use reference::splits;
 pub use route::convert as ingress_route;
+pub use route_tcp::convert as ingress_route_tcp;
 
 use super::{Contribution, Settings};
 use crate::{

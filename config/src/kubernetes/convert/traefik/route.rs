@@ -56,6 +56,10 @@ pub fn convert(item: &Item<IngressRoute>, view: &View<'_>, settings: &Settings) 
     }
     if let Some(tls) = &spec.tls {
         tls::certificate(&mut site, tls, &hosts, &entry_points);
+        if tls.passthrough.is_some() {
+            let message = "is of IngressRouteTCP alone: to see requests, TLS must end here";
+            site.say(Finding::ignored("spec.tls.passthrough", "UnknownField", message));
+        }
     }
     site.contribution
 }

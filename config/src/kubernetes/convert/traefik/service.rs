@@ -33,7 +33,7 @@ pub(super) enum Service {
 
 const NOWHERE: &str = "noop@internal";
 
-/// Reads one of the services of a route; `rule` is the rule's text, which Traefik names the service after.
+/// Reads one of the services of a route; a sticky cookie without a name is called `cookie_name`.
 pub(super) fn read(
     site: &mut Site<'_, '_>,
     service: &ServiceRef,
@@ -45,9 +45,7 @@ pub(super) fn read(
     }
     check_kind(service, field)?;
     not_carried(site, service, field)?;
-    let weight = u32::try_from(service.weight.unwrap_or(1)).map_err(|_| {
-        Finding::refused(format!("{field}.weight"), "InvalidWeight", "must not be negative, nor above 4294967295")
-    })?;
+    let weight = weight(service.weight, field)?;
     let middlewares = (service.middlewares.iter().enumerate())
         .map(|(at, one)| reference::middleware(site, one, &format!("{field}.middlewares[{at}]")))
         .collect::<Result<_, _>>()?;
@@ -104,15 +102,11 @@ fn not_carried(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str) -> Re
 fn target(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str, cookie: &str) -> Result<Target, Finding> {
     let own = site.namespace().to_owned();
     let namespace = reference::namespace(site, service.namespace.as_ref(), &own, &format!("{field}.namespace"))?;
-    let port = match &service.port {
-        Some(IntOrString::Int(number)) if *number != 0 => number.to_string(),
-        Some(IntOrString::Text(text)) if !text.is_empty() => text.to_string(),
-        _ => return Err(Finding::refused(format!("{field}.port"), "MissingField", "names no port")),
-    };
+    let port = port(&service.port, field)?;
     let mut asked = asked(site, service, field, cookie)?;
     match service::find(site.view, namespace, &service.name, &port) {
         Ok(found) => asked.suggests_tls = asked.scheme.is_none() && found.suggests_tls(),
-        Err(problem) => site.say(unresolved(field, &problem)),
+        Err(problem) => site.say(unresolved(field, &problem, "answers 503")),
     }
     let cluster = slot::cluster(namespace, &service.name, &port, &asked.variant());
     site.contribution.clusters.push(cluster.clone());
@@ -164,12 +158,29 @@ fn sticky_cookie(options: &Cookie, name: &str) -> Result<StickyCookie, String> {
     })
 }
 
-fn unresolved(field: &str, problem: &PortProblem) -> Finding {
+/// The port that a reference names.
+pub(super) fn port(port: &Option<IntOrString>, field: &str) -> Result<String, Finding> {
+    match port {
+        Some(IntOrString::Int(number)) if *number != 0 => Ok(number.to_string()),
+        Some(IntOrString::Text(text)) if !text.is_empty() => Ok(text.to_string()),
+        _ => Err(Finding::refused(format!("{field}.port"), "MissingField", "names no port")),
+    }
+}
+
+/// Its share; 1 where it names none.
+pub(super) fn weight(weight: Option<i64>, field: &str) -> Result<u32, Finding> {
+    u32::try_from(weight.unwrap_or(1)).map_err(|_| {
+        Finding::refused(format!("{field}.weight"), "InvalidWeight", "must not be negative, nor above 4294967295")
+    })
+}
+
+/// A backend that is not there, and what its requests or connections come to.
+pub(super) fn unresolved(field: &str, problem: &PortProblem, fate: &str) -> Finding {
     let (field, remedy) = match problem {
         PortProblem::NoService(_) => (format!("{field}.name"), "add the Service, or correct the name"),
         PortProblem::NoPort { .. } | PortProblem::NotTcp(_) => (format!("{field}.port"), "name a TCP port of it"),
     };
-    Finding::refused(field, "BackendNotFound", format!("{problem}; answers 503")).remedy(remedy)
+    Finding::refused(field, "BackendNotFound", format!("{problem}; {fate}")).remedy(remedy)
 }
 
 /// The name that Traefik gives the cookie of service `id` of its provider for its own kinds.

@@ -31,7 +31,7 @@ pub(super) fn closed(site: &mut Site<'_, '_>, tls: &RouteTls) -> Option<Arc<str>
     let options = tls.options.as_ref().filter(|options| !options.name.is_empty())?;
     // The place where TLS options are to be followed.
     let message =
-        format!("TLSOption {} is not carried yet, and it decides how clients are verified; answers 503", options.name);
+        format!("TLSOption {} is not carried yet, and it decides how clients are verified; closed", options.name);
     site.say(Finding::refused("spec.tls.options", "NotCarried", message).remedy("remove it to serve without it"));
     Some(format!("TLSOption {} is not carried yet", options.name).into())
 }
@@ -44,17 +44,24 @@ pub(super) fn certificate(
     entry_points: &[&EntryPoint],
 ) {
     let Some(name) = tls.secret_name.as_deref().filter(|name| !name.is_empty()) else { return };
+    if let Some(names) = secret(site, name) {
+        claim(site, &slot::certificate(site.namespace(), name), names, hosts, entry_points);
+    }
+}
+
+/// Refers to Secret `name` of the route's namespace; the names of its certificate, if it can be used.
+pub(super) fn secret<'v>(site: &mut Site<'_, 'v>, name: &str) -> Option<&'v [HostPattern]> {
     let id = slot::certificate(site.namespace(), name);
     site.contribution.certificates.push(id.clone());
     site.contribution.own_names.push(id.clone());
-    let problem = match site.view.certificate_names(site.namespace(), name) {
-        Some(Ok(names)) => return claim(site, &id, names, hosts, entry_points),
+    let (reason, what) = match site.view.certificate_names(site.namespace(), name) {
+        Some(Ok(names)) => return Some(names),
         Some(Err(problem)) => (problem.reason(), format!("Secret {id}: {problem}")),
         None => ("SecretNotFound", format!("Secret {id} does not exist")),
     };
-    let (reason, what) = problem;
     let message = format!("{what}; its hosts get the next best certificate");
     site.say(Finding::refused("spec.tls.secretName", reason, message).remedy("add the Secret, or mend it"));
+    None
 }
 
 fn claim(

@@ -20,6 +20,7 @@ mod token;
 
 use crate::model::{expression::Expression, request::Condition};
 
+pub(super) use spread::needed;
 pub use spread::{Branch, MOST_BRANCHES, spread};
 pub use tcp::Condition as TcpCondition;
 

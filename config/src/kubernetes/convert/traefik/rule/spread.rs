@@ -144,12 +144,15 @@ fn places(tree: Tree) -> Vec<Branch> {
 }
 
 /// Values of which one must be there for `tree` to hold; `None` where it may hold without, or where they are too many.
-fn needed<V: Ord>(tree: &Tree, value: &impl Fn(&Condition) -> Option<V>) -> Option<BTreeSet<V>> {
+pub(in super::super) fn needed<C, V: Ord>(
+    tree: &Expression<C>,
+    value: &impl Fn(&C) -> Option<V>,
+) -> Option<BTreeSet<V>> {
     let values = match tree {
-        Tree::Is(condition) => BTreeSet::from([value(condition)?]),
-        Tree::Not(_) => return None,
-        Tree::All(parts) => parts.iter().filter_map(|part| needed(part, value)).min_by_key(BTreeSet::len)?,
-        Tree::Any(parts) => {
+        Expression::Is(condition) => BTreeSet::from([value(condition)?]),
+        Expression::Not(_) => return None,
+        Expression::All(parts) => parts.iter().filter_map(|part| needed(part, value)).min_by_key(BTreeSet::len)?,
+        Expression::Any(parts) => {
             let each: Option<Vec<_>> = parts.iter().map(|part| needed(part, value)).collect();
             each?.into_iter().flatten().collect()
         }
