@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::Site;
 use crate::{
     kubernetes::{
-        convert::{middleware::refusal, slot},
-        object::traefik::{Middleware, MiddlewareRef},
+        convert::{
+            middleware::{refusal, tcp},
+            slot,
+        },
+        object::traefik::{Middleware, MiddlewareRef, MiddlewareTcp},
     },
     model::id::MiddlewareId,
     report::Finding,
@@ -48,6 +51,29 @@ pub(super) fn middleware(
         site.say(Finding::refused(field, "MiddlewareRefused", format!("{reason}; answers 503")));
     }
     Ok(id)
+}
+
+/// The slot of a middleware of connections, likewise.
+pub(super) fn middleware_tcp(
+    site: &mut Site<'_, '_>,
+    reference: &MiddlewareRef,
+    field: &str,
+) -> Result<MiddlewareId, Finding> {
+    let name = &*reference.name;
+    if name.is_empty() || name.contains('@') {
+        let message = format!("{name:?} is no name of a MiddlewareTCP");
+        return Err(Finding::refused(field, "UnsupportedProvider", message)
+            .remedy("write the name and, in a field of its own, the namespace"));
+    }
+    let namespace = namespace(site, reference.namespace.as_ref(), site.namespace(), field)?.to_owned();
+    let Some(item) = site.view.get::<MiddlewareTcp>(&namespace, name) else {
+        let message = format!("there is no MiddlewareTCP {namespace}/{name}");
+        return Err(Finding::refused(field, "MiddlewareNotFound", message).remedy("create it"));
+    };
+    if let Some(reason) = tcp::refusal(item, site.view, site.settings) {
+        site.say(Finding::refused(field, "MiddlewareRefused", format!("{reason}; its connections are closed")));
+    }
+    Ok(slot::tcp_middleware(&namespace, name))
 }
 
 fn target(site: &Site<'_, '_>, reference: &MiddlewareRef, field: &str) -> Result<(String, String), Finding> {

@@ -26,7 +26,7 @@ use crate::{
         expression::Expression,
         host::HostPattern,
         id::CertificateId,
-        route::{Backend, Forward, Target, Timeouts},
+        route::{Backend, Forward, Target, Timeouts, Tunnel},
     },
     report::Finding,
     snapshot::{OwnerId, SniAction},
@@ -109,24 +109,22 @@ impl Maker<'_, '_> {
                 "give the other hosts a certificate (tls.secretName), or this route an entry point of its own",
             ));
         }
-        let forward = match self.forward(route, &field) {
-            Ok(forward) if only_names && !self.closed => forward,
-            Ok(_) => nowhere(),
+        let tunnel = match self.tunnel(route, &field) {
+            Ok(tunnel) if only_names && !self.closed => tunnel,
+            Ok(_) => nowhere().into(),
             Err(mut finding) => {
                 finding.message.push_str("; its connections are closed");
                 self.site.say(finding);
-                nowhere()
+                nowhere().into()
             }
         };
-        self.claim(route, names, &at_match, &Arc::new(forward));
+        self.claim(route, names, &at_match, &Arc::new(tunnel));
     }
 
-    fn forward(&mut self, route: &RouteTcp, field: &str) -> Result<Forward, Finding> {
-        if !route.middlewares.is_empty() {
-            // The place where middlewares of connections are to be followed.
-            let message = "MiddlewareTCP is not carried yet, and it restricts who may connect";
-            return Err(Finding::refused(format!("{field}.middlewares"), "NotCarried", message));
-        }
+    fn tunnel(&mut self, route: &RouteTcp, field: &str) -> Result<Tunnel, Finding> {
+        let middlewares = (route.middlewares.iter().enumerate())
+            .map(|(at, one)| reference::middleware_tcp(&mut self.site, one, &format!("{field}.middlewares[{at}]")))
+            .collect::<Result<Vec<_>, _>>()?;
         if route.priority > priority::MOST {
             let message = format!("must not be above {}", priority::MOST);
             return Err(Finding::refused(format!("{field}.priority"), "InvalidPriority", message));
@@ -138,7 +136,8 @@ impl Maker<'_, '_> {
         if backends.is_empty() {
             return Err(Finding::refused(format!("{field}.services"), "MissingField", "names no service"));
         }
-        Ok(Forward { backends, ..nowhere() })
+        self.site.contribution.middlewares.extend(middlewares.iter().cloned());
+        Ok(Tunnel { middlewares, forward: Forward { backends, ..nowhere() } })
     }
 
     fn backend(&mut self, service: &ServiceTcpRef, field: &str) -> Result<Backend, Finding> {
@@ -159,10 +158,10 @@ impl Maker<'_, '_> {
         Ok(Backend { target: Target::Cluster(cluster), weight, filters: Vec::new() })
     }
 
-    fn claim(&mut self, route: &RouteTcp, names: BTreeSet<HostPattern>, field: &str, forward: &Arc<Forward>) {
+    fn claim(&mut self, route: &RouteTcp, names: BTreeSet<HostPattern>, field: &str, tunnel: &Arc<Tunnel>) {
         let action = match self.tls.passthrough {
-            Some(true) => SniAction::Passthrough(forward.clone()),
-            _ => SniAction::TerminateTcp(self.certificates.clone(), forward.clone()),
+            Some(true) => SniAction::Passthrough(tunnel.clone()),
+            _ => SniAction::TerminateTcp(self.certificates.clone(), tunnel.clone()),
         };
         let rank = priority::of_text(route.priority, &route.rule);
         for name in names {
