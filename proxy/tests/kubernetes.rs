@@ -2,6 +2,8 @@
 
 #[path = "kubernetes/addresses.rs"]
 mod addresses;
+#[path = "kubernetes/announcing.rs"]
+mod announcing;
 #[path = "kubernetes/definitions.rs"]
 mod definitions;
 #[path = "kubernetes/events.rs"]

@@ -172,6 +172,11 @@ impl Compiler {
         &self.settings
     }
 
+    /// What should be announced.
+    pub fn announcements(&self) -> &imbl::OrdMap<IpAddr, Arc<crate::snapshot::Announcement>> {
+        &self.snapshot.announcements
+    }
+
     /// Who wants which addresses and who has them.
     pub fn ledger(&self) -> &Ledger {
         self.addresses.ledger()

@@ -6,6 +6,7 @@
 //! and [`event`] go the other way: from a verdict to what the cluster should show. [`takeover`] decides whether Postern
 //! stands in for the products that were there before.
 
+pub mod announced;
 pub mod convert;
 pub mod definition;
 pub mod doctor;

@@ -5,9 +5,12 @@ pub mod kubernetes;
 
 use std::{
     collections::BTreeSet,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use imbl::OrdMap;
 
 use crate::{
     allocation::Ledger,
@@ -16,6 +19,7 @@ use crate::{
         store::{Change, Key, Store},
     },
     report::{InputProblem, Origin, Report, SkippedObject},
+    snapshot::Announcement,
 };
 
 /// What a provider has to say at one time.
@@ -76,6 +80,8 @@ pub struct InForce {
     pub touched: BTreeSet<Key>,
     /// Who wants which addresses and who has them.
     pub ledger: Ledger,
+    /// What should be announced.
+    pub announcements: OrdMap<IpAddr, Arc<Announcement>>,
     /// What is to be told of objects.
     pub tells: Vec<Tell>,
 }
@@ -86,6 +92,7 @@ impl InForce {
         self.touched.extend(later.touched);
         self.tells.extend(later.tells);
         (self.store, self.report, self.ledger) = (later.store, later.report, later.ledger);
+        self.announcements = later.announcements;
     }
 }
 

@@ -375,6 +375,7 @@ impl Loop {
             report: report.clone(),
             touched,
             ledger: ledger.clone(),
+            announcements: compiler.announcements().clone(),
             tells: self.tells(report),
         }
     }

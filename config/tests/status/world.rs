@@ -8,6 +8,7 @@ use std::{
 use postern_config::{
     compile::{Compiler, Output},
     kubernetes::{
+        announced::Told,
         convert::Settings,
         document,
         object::Kind,
@@ -63,6 +64,7 @@ pub(crate) struct World {
     pub(crate) behind: Vec<Arc<str>>,
     pub(crate) silent: Vec<Arc<str>>,
     pub(crate) unbound: Vec<Unbound>,
+    pub(crate) announced: Option<Told>,
 }
 
 /// `objects` beside the classes, reached at 192.0.2.1 and served everywhere.
@@ -79,7 +81,8 @@ pub(crate) fn world_with(objects: &str, change: impl FnOnce(&mut Settings)) -> W
     let mut compiler = Compiler::new(settings.clone());
     let output = compiler.apply(parsed.changes);
     let (behind, silent, unbound) = Default::default();
-    World { settings, compiler, output, addresses: vec![ip("192.0.2.1")], programmed: true, behind, silent, unbound }
+    let (addresses, announced) = (vec![ip("192.0.2.1")], None);
+    World { settings, compiler, output, addresses, programmed: true, behind, silent, unbound, announced }
 }
 
 pub(crate) fn ip(text: &str) -> Address {
@@ -116,6 +119,7 @@ impl World {
             programmed: self.programmed,
             nodes: Nodes { behind: &self.behind, silent: &self.silent, unbound: &self.unbound },
             ledger: self.compiler.ledger(),
+            announced: self.announced.as_ref(),
         };
         status::desired(object, verdict, &context)
     }

@@ -11,7 +11,7 @@ use crate::{
     NodeName, Purpose,
     election::{Hindrance, Local},
     heartbeat::{LinkId, Readiness},
-    link::{Link, Links, Placement},
+    link::{Link, Links, Placement, Unfit},
 };
 
 /// What is known of this node.
@@ -58,7 +58,7 @@ impl Known<'_> {
                 "other nodes may own it too, and there is no key to speak to them with".into(),
             ));
         }
-        self.ground.verdict(address).map_err(Hindrance::Other)?;
+        self.ground.verdict(address)?;
         if let Some(why) = self.unserved.filter(|_| purpose == Purpose::Served) {
             return Err(Hindrance::Other(format!("what arrives is not served: {why}").into()));
         }
@@ -69,9 +69,18 @@ impl Known<'_> {
     }
 
     fn nowhere(&self, placement: &Placement) -> Hindrance {
+        let named = |is: fn(&Unfit) -> bool| placement.refused.iter().any(|(_, unfit)| is(unfit));
         let deaf = placement.places.iter().filter_map(|place| self.ears.trouble(place.index).map(str::to_owned));
         let unfit = placement.refused.iter().map(|(name, why)| format!("{name}: {why}"));
         let all: Vec<String> = deaf.chain(unfit).collect();
-        if all.is_empty() { Hindrance::Unknown } else { Hindrance::Other(all.join("; ").into()) }
+        let said: Arc<str> = all.join("; ").into();
+        match () {
+            () if all.is_empty() => Hindrance::Unknown,
+            () if named(|unfit| matches!(unfit, Unfit::Capability(_))) => Hindrance::Capability(said),
+            () if !placement.places.is_empty() => Hindrance::Other(said),
+            () if named(|unfit| matches!(unfit, Unfit::Missing)) => Hindrance::Missing(said),
+            () if named(|unfit| matches!(unfit, Unfit::Down | Unfit::NoCarrier)) => Hindrance::Down(said),
+            () => Hindrance::Interface(said),
+        }
     }
 }

@@ -540,7 +540,8 @@ impl Loop {
         };
         let purpose = |address: &IpAddr| self.wishes.as_ref().and_then(|wishes| Some(wishes.get(address)?.purpose));
         let addresses = view.into_iter().filter_map(|(address, view)| {
-            Some((address, ShownAddress { purpose: purpose(&address)?, links: links(&address), view }))
+            let is_in_subnet = self.placements.get(&address).map(|placement| placement.is_in_subnet);
+            Some((address, ShownAddress { purpose: purpose(&address)?, links: links(&address), is_in_subnet, view }))
         });
         let shown = Shown {
             at: now,

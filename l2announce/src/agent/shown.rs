@@ -41,6 +41,8 @@ pub struct ShownAddress {
     pub purpose: Purpose,
     /// The links that it is announced on, or would be.
     pub links: Vec<Arc<str>>,
+    /// Whether a link of this node has a subnet with it in it; `None` where this node is no candidate.
+    pub is_in_subnet: Option<bool>,
     /// Who owns it, and why others don't.
     pub view: AddressView,
 }

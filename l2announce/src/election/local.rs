@@ -28,17 +28,17 @@ pub struct Local {
 /// Why this node cannot announce an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Hindrance {
-    /// No interface has the address's subnet.
-    #[error("no interface has a subnet that {0} is in")]
-    Subnet(IpAddr),
-    /// The interface that has it may not be used.
-    #[error("the interface {0} is not one that may announce it")]
+    /// No interface that is there may announce it; in words, of each why not.
+    #[error("{0}")]
     Interface(Arc<str>),
-    /// The interface that has it is down.
-    #[error("the interface {0} is down")]
+    /// An interface that may announce it is not there; in words, of each why not.
+    #[error("{0}")]
+    Missing(Arc<str>),
+    /// An interface that may announce it is down; in words, of each why not.
+    #[error("{0}")]
     Down(Arc<str>),
-    /// The process may not.
-    #[error("the capability {0} is missing")]
+    /// The process may not; in words, what it lacks.
+    #[error("{0}")]
     Capability(Arc<str>),
     /// Nobody has looked yet.
     #[error("it is not known yet whether an interface can announce it")]

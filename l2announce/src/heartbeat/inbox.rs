@@ -68,6 +68,8 @@ pub struct Refusals {
     pub own: u64,
     /// Other installations that were heard, by when they were last.
     pub installations: BTreeMap<Installation, Moment>,
+    /// When one was heard last that says it is of ours and has another key.
+    pub other_key: Option<Moment>,
 }
 
 #[derive(Debug, Default)]
@@ -176,8 +178,10 @@ impl Refusals {
             Refusal::Own => &mut self.own,
         };
         *counter = counter.saturating_add(1);
-        if let Refusal::Installation(installation) = refusal {
-            self.note_installation(now, *installation);
+        match refusal {
+            Refusal::Installation(installation) => self.note_installation(now, *installation),
+            Refusal::Key => self.other_key = Some(now),
+            _ => {}
         }
     }
 

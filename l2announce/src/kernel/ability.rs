@@ -47,6 +47,13 @@ pub enum Lack {
     Forward,
 }
 
+impl Lack {
+    /// Whether it is one of the process, which whoever runs it can give it.
+    pub const fn is_capability(self) -> bool {
+        matches!(self, Self::NetAdmin | Self::NetRaw)
+    }
+}
+
 /// What is missing; empty where everything works.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Abilities {

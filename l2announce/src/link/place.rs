@@ -18,6 +18,8 @@ pub struct Placement {
     pub places: Vec<Place>,
     /// Why it may not on each of the others, in order of their names.
     pub refused: Vec<(Arc<str>, Unfit)>,
+    /// Whether a link has a subnet with it in it, so that hosts of its segment look for it there.
+    pub is_in_subnet: bool,
 }
 
 /// One link where an address may be announced.
@@ -68,13 +70,16 @@ pub enum Unfit {
     /// It can't be used for a reason of the process or the kernel.
     #[error("{0}")]
     Unusable(Arc<str>),
+    /// The process lacks a capability.
+    #[error("{0}")]
+    Capability(Arc<str>),
 }
 
 impl Links {
     /// Where `address` may be announced when `interfaces` are asked for.
     pub fn place(&self, address: IpAddr, interfaces: &Interfaces) -> Placement {
         let owners = self.owners_of(address);
-        let mut placement = Placement::default();
+        let mut placement = Placement { is_in_subnet: !owners.is_empty(), ..Placement::default() };
         for link in self.iter() {
             match self.verdict(link, interfaces, &owners) {
                 Ok(()) => placement.places.push(Place { index: link.index, name: Arc::clone(link.name()) }),

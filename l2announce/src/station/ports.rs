@@ -23,7 +23,7 @@ const BUFFER: usize = 2048;
 pub(super) struct Ports {
     open: BTreeMap<u32, Port>,
     /// Links that can't be used though they should, and why.
-    failed: BTreeMap<u32, Arc<str>>,
+    failed: BTreeMap<u32, Unfit>,
     buffer: Vec<u8>,
 }
 
@@ -75,8 +75,10 @@ impl Ports {
     /// Gives up a link until it is tried again.
     pub(super) fn fail(&mut self, link: u32, error: &SocketError) {
         self.open.remove(&link);
-        let reason: Arc<str> = error.to_string().into();
-        if self.failed.insert(link, Arc::clone(&reason)).as_ref() != Some(&reason) {
+        let said = error.to_string().into();
+        let unfit =
+            if matches!(error, SocketError::Permission) { Unfit::Capability(said) } else { Unfit::Unusable(said) };
+        if self.failed.insert(link, unfit.clone()).as_ref() != Some(&unfit) {
             tracing::warn!(%error, "addresses cannot be announced on a link");
         }
     }
@@ -87,8 +89,8 @@ impl Ports {
             std::mem::take(&mut placement.places).into_iter().partition(|place| self.open.contains_key(&place.index));
         placement.places = places;
         placement.refused.extend(failed.into_iter().map(|place: crate::link::Place| {
-            let reason = self.failed.get(&place.index).cloned();
-            (place.name, Unfit::Unusable(reason.unwrap_or_else(|| Arc::from("the interface is gone"))))
+            let unfit = self.failed.get(&place.index).cloned();
+            (place.name, unfit.unwrap_or_else(|| Unfit::Unusable(Arc::from("the interface is gone"))))
         }));
         placement.refused.sort_by(|one, other| one.0.cmp(&other.0));
         placement

@@ -1,6 +1,7 @@
 //! The wire between what is published and the agent that announces: what of the snapshot should be announced goes there,
 //! with why it must not be; who owns what comes back for the admin server. Who owns what is decided in `l2announce`.
 
+mod account;
 mod pulse;
 mod wish;
 
@@ -12,6 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use postern_config::{
+    kubernetes::announced::Account,
     model::cluster_key::{ClusterKey, ClusterKeys},
     provider::kubernetes::peers,
 };
@@ -22,7 +24,7 @@ use postern_l2announce::{
 };
 use tokio::sync::{mpsc, watch};
 
-use self::{pulse::Pulse, wish::Announcements};
+use self::{account::Accounts, pulse::Pulse, wish::Announcements};
 use crate::{
     listener::Status,
     settings::Settings,
@@ -64,6 +66,7 @@ pub struct Vips {
     shown: watch::Sender<Arc<Shown>>,
     phase: watch::Sender<Phase>,
     commands: mpsc::UnboundedSender<Command>,
+    account: watch::Sender<Option<Arc<Account>>>,
     /// Whether announcing is one of this process's roles.
     pub enabled: bool,
 }
@@ -72,6 +75,11 @@ impl Vips {
     /// Who owns what, as this node sees it; empty while nothing is announced.
     pub fn shown(&self) -> Arc<Shown> {
         self.shown.borrow().clone()
+    }
+
+    /// What the holder of the Lease is to know of it; nothing as long as nothing is announced.
+    pub fn account(&self) -> watch::Receiver<Option<Arc<Account>>> {
+        self.account.subscribe()
     }
 
     /// Asks for it.
@@ -143,6 +151,7 @@ pub fn new(settings: &Settings, keys: Option<watch::Receiver<peers::Keys>>) -> (
     let vips = Arc::new(Vips {
         shown: watch::Sender::default(),
         phase: watch::Sender::default(),
+        account: watch::Sender::default(),
         commands,
         enabled: settings.roles.announce,
     });
@@ -183,6 +192,7 @@ impl Announcer {
         };
         let mut phase = self.vips.phase.subscribe();
         let mut pulse = Pulse::of(workers);
+        let mut accounts = Accounts::new(self.vips.account.clone());
         let mut agent: Option<Agent> = None;
         let mut look = tokio::time::interval(LOOK);
         let started = Instant::now();
@@ -197,7 +207,9 @@ impl Announcer {
             agent = if begins || agent.is_some() { self.in_phase(now, agent, &settings, &tell) } else { None };
             let mut news = agent.as_ref().map(Agent::shown);
             if let Some(news) = &mut news {
-                self.vips.shown.send_replace(news.borrow_and_update().clone());
+                let shown = news.borrow_and_update().clone();
+                accounts.tell(&shown);
+                self.vips.shown.send_replace(shown);
             }
             tokio::select! {
                 Ok(()) = plans.changed() => {}

@@ -45,12 +45,20 @@ impl Pipeline {
         let serves = self.state.serves().await;
         self.state.shared.observing.store(!serves, Relaxed);
         let (mut problems, mut unbound) = (Vec::new(), None);
+        let mut account = self.state.vips.account();
+        account.mark_changed();
         loop {
             let published = tokio::select! {
                 published = publisher.next() => published,
                 Ok(()) = self.reconciled.changed() => {
                     self.tell_problems(publisher, &mut problems);
                     self.tell_bound(publisher, &mut unbound);
+                    continue;
+                }
+                Ok(()) = account.changed() => {
+                    if let Some(account) = account.borrow_and_update().clone() {
+                        self.tell(publisher, News::Account(account));
+                    }
                     continue;
                 }
             };

@@ -11,15 +11,17 @@
 use std::{net::IpAddr, sync::Arc};
 
 use postern_config::{
-    provider::kubernetes::peers::{Acknowledgement, Problem, Version},
+    provider::kubernetes::peers::{Acknowledgement, Portion, Problem, Version},
     snapshot::SocketKey,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::account;
+
 /// Peers with another one are refused.
 pub const MAJOR: u16 = 1;
 /// Counts additions.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 /// Longest frame, in bytes; the longest that is sent has about [`PORTION`] × 40.
 pub const LONGEST: usize = 256 * 1024;
 /// Acknowledgements in one frame.
@@ -34,6 +36,7 @@ const PING: u8 = 3;
 const ACKNOWLEDGED: u8 = 4;
 const REPORTED: u8 = 5;
 const UNBOUND: u8 = 6;
+const ACCOUNT: u8 = 7;
 
 /// A frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub enum Message {
     Reported,
     /// Sockets that cannot be had: all of them.
     Unbound(Vec<Problem>),
+    /// What it says of addresses, or a part of that.
+    Account(Portion),
     /// Something that a later version says.
     Unknown(u8),
 }
@@ -111,6 +116,7 @@ impl Frame {
             Message::Unbound(all) => {
                 append(&mut bytes, &all.iter().take(MOST_UNBOUND).map(problem_to_wire).collect::<Vec<_>>());
             }
+            Message::Account(portion) => append(&mut bytes, &account::to_wire(portion)),
             Message::Ping | Message::Reported | Message::Unknown(_) => {}
         }
         bytes
@@ -133,6 +139,7 @@ impl Frame {
                 let all: Vec<WireProblem> = read(*kind, body)?;
                 Message::Unbound(all.into_iter().map(problem_from_wire).collect())
             }
+            ACCOUNT => Message::Account(account::from_wire(read(*kind, body)?)),
             other => Message::Unknown(other),
         };
         Ok(Self { counter, message })
@@ -148,6 +155,7 @@ impl Message {
             Self::Acknowledged(_) => ACKNOWLEDGED,
             Self::Reported => REPORTED,
             Self::Unbound(_) => UNBOUND,
+            Self::Account(_) => ACCOUNT,
             Self::Unknown(kind) => *kind,
         }
     }
@@ -210,6 +218,7 @@ mod tests {
             Message::Acknowledged(vec![known, acknowledgement(None)]),
             Message::Reported,
             Message::Unbound(vec![(socket, "taken".into())]),
+            Message::Account(account::tests::portion()),
             Message::Unknown(200),
         ]
     }
@@ -258,7 +267,7 @@ mod tests {
         let version = Some(Version { uid: u64::MAX, generation: i64::MAX });
         let all = vec![Acknowledgement { object: u128::MAX, version }; PORTION];
         let unbound = vec![(SocketKey { address: None, port: 1 }, "x".repeat(4096).into()); 1000];
-        for message in [Message::Acknowledged(all), Message::Unbound(unbound)] {
+        for message in [Message::Acknowledged(all), Message::Unbound(unbound), account::tests::longest()] {
             let length = Frame { counter: u64::MAX, message }.encode().len();
             assert!(length < LONGEST, "{length}");
         }

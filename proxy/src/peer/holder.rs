@@ -260,6 +260,7 @@ fn word(message: Message) -> Option<Word> {
         Message::Acknowledged(all) => Some(Word::Acknowledged(all)),
         Message::Reported => Some(Word::Reported),
         Message::Unbound(all) => Some(Word::Unbound(all)),
+        Message::Account(portion) => Some(Word::Account(portion)),
         Message::Hello(_) | Message::Refused(_) | Message::Unknown(_) => None,
     }
 }

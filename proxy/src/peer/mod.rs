@@ -5,12 +5,13 @@
 //! ```text
 //! member (dials) ──TLS 1.3, both sides prove the cluster key──> holder (accepts)
 //!   Hello ─>            <─ Hello, or Refused
-//!   Acknowledged, Unbound, Reported ─>        Ping <─>
+//!   Acknowledged, Unbound, Account, Reported ─>        Ping <─>
 //! ```
 //!
 //! Nobody but the holder is dialed, so the streams form a star, and the holder can say something to every node. A stream
 //! on which nothing is heard for [`SILENT`] is dead.
 
+mod account;
 pub mod frame;
 mod holder;
 mod identity;

@@ -75,6 +75,7 @@ impl End {
             store: Default::default(),
             report: Arc::default(),
             touched: Default::default(),
+            announcements: Default::default(),
             tells: Vec::new(),
         };
         self.news.send(News::InForce(news)).expect("the link is there");

@@ -95,6 +95,14 @@ fn a_service_gets_its_address_and_keeps_it_over_a_restart() {
     };
     node.until("the pool's counts", |_| (counts(&cluster) == [Some(1), Some(2), Some(0), Some(0)]).then_some(()));
 
+    // It has no endpoint: that is said once it has lasted.
+    node.until("what stands against it", |_| {
+        let conditions = cluster.get("service", "shop", "a")["status"]["conditions"].take();
+        let conditions = conditions.as_array().cloned().unwrap_or_default();
+        let told = conditions.into_iter().find(|condition| condition["type"] == "postern.dev/Announced")?;
+        (told["status"] == "False" && told["reason"] == "NotAnnounced").then_some(())
+    });
+
     let objects = [("service", "shop", "a"), ("ipaddresspools.metallb.io", "metallb-system", "home")];
     let versions = || {
         objects.map(|(kind, namespace, name)| {

@@ -32,10 +32,16 @@ impl Node {
 
     /// The same with these variables; empty is unset.
     pub(crate) fn start_with(kubeconfig: &Path, cache: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::start_through(&[], kubeconfig, cache, variables)
+    }
+
+    /// The same, run by `through`: a program that takes something from it or puts it somewhere.
+    pub(crate) fn start_through(through: &[&str], kubeconfig: &Path, cache: &Path, variables: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let log = directory.path().join("log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
-        command.args(["serve", "--kubernetes", "--admin", "127.0.0.1:0", "--workers", "1"]);
+        let mut words = through.iter().copied().chain([env!("CARGO_BIN_EXE_postern")]);
+        let mut command = Command::new(words.next().expect("there is at least the binary"));
+        command.args(words).args(["serve", "--kubernetes", "--admin", "127.0.0.1:0", "--workers", "1"]);
         command.env_clear().env("KUBECONFIG", kubeconfig);
         command.env("POSTERN_BIND", "127.0.0.1").env("POSTERN_MAP_PORT", "80=0,443=0");
         command.env("POSTERN_KUBERNETES_CACHE", cache).env("POSTERN_KUBERNETES_ADDRESSES", ADDRESS);

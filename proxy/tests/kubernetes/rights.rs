@@ -14,7 +14,7 @@ use super::{
 const NAMESPACE: &str = "postern-system";
 const ACCOUNT: &str = "system:serviceaccount:postern-system:postern";
 /// Beside the reading of every kind: verb, group/resource/subresource or group/resource, namespace, name.
-const NEEDED: [(&str, &str, &str, &str); 17] = [
+const NEEDED: [(&str, &str, &str, &str); 21] = [
     ("update", "networking.k8s.io/ingresses/status", "shop", ""),
     ("update", "gateway.networking.k8s.io/gatewayclasses/status", "", ""),
     ("update", "gateway.networking.k8s.io/gateways/status", "shop", ""),
@@ -24,6 +24,10 @@ const NEEDED: [(&str, &str, &str, &str); 17] = [
     ("update", "gateway.networking.k8s.io/backendtlspolicies/status", "shop", ""),
     ("update", "/services/status", "shop", ""),
     ("update", "metallb.io/ipaddresspools/status", "metallb-system", ""),
+    ("list", "metallb.io/servicel2statuses", "", ""),
+    ("create", "metallb.io/servicel2statuses", "metallb-system", ""),
+    ("delete", "metallb.io/servicel2statuses", "metallb-system", "l2-0"),
+    ("patch", "metallb.io/servicel2statuses/status", "metallb-system", "l2-0"),
     ("create", "coordination.k8s.io/leases", NAMESPACE, ""),
     ("update", "coordination.k8s.io/leases", NAMESPACE, "postern"),
     ("create", "events.k8s.io/events", "shop", ""),

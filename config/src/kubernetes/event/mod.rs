@@ -21,7 +21,7 @@ use crate::{
 /// Reasons of one object that are told; the worst come first, status and `/api/v1/problems` have the rest.
 const MOST_REASONS: usize = 4;
 /// What the API takes (`ValidateEvent` of kube-apiserver).
-const MOST_BYTES: usize = 1024;
+pub(super) const MOST_BYTES: usize = 1024;
 
 /// One thing that is wrong with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -170,3 +170,38 @@ fn only_what_is_new_is_told_and_the_end_of_all_of_it() {
         assert_eq!(difference(before, after), events, "{before:?} → {after:?}");
     }
 }
+
+#[test]
+fn whatever_is_wrong_with_the_ranges_of_a_pool_is_told_of_the_pool_with_the_range() {
+    let pool = |name: &str, namespace: &str, addresses: &str| {
+        format!(
+            "---\napiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{addresses: {addresses}}}\n"
+        )
+    };
+    for (addresses, wanted) in [
+        ("[nonsense]", vec!["InvalidRange: spec.addresses[0]: "]),
+        ("[192.0.2.0/33]", vec!["InvalidRange: spec.addresses[0]: "]),
+        ("[192.0.2.9-192.0.2.1]", vec!["InvalidRange: spec.addresses[0]: "]),
+        ("['192.0.2.1-2001:db8::1']", vec!["InvalidRange: spec.addresses[0]: "]),
+        ("[192.0.2.256]", vec!["InvalidRange: spec.addresses[0]: "]),
+        ("['']", vec!["InvalidRange: spec.addresses[0]: "]),
+        ("[]", vec!["NoAddresses: spec.addresses: "]),
+        ("[192.0.2.0/28, 192.0.2.8-192.0.2.20]", vec!["OverlappingRange: spec.addresses[1]: "]),
+        // The pool `a` is first by its name, as neither says when it was made.
+        ("[198.51.100.0/24, 192.0.2.0/24]", vec!["OverlappingRange: spec.addresses[0]: "]),
+        (
+            "[192.0.2.0/28, bad, 198.51.100.7/32]",
+            vec!["InvalidRange: spec.addresses[1]: ", "OverlappingRange: spec.addresses[2]: "],
+        ),
+        ("[192.0.2.0/28]", vec![]),
+    ] {
+        let both = pool("a", "infra", "[198.51.100.0/25]") + &pool("b", "infra", addresses);
+        let said: Vec<_> = told(&both).iter().map(|line| line.replacen("IPAddressPool/b ", "", 1)).collect();
+        assert_eq!(said.len(), wanted.len(), "{addresses}: {said:?}");
+        for (said, wanted) in said.iter().zip(wanted) {
+            assert!(said.starts_with(wanted) && said.contains("; "), "{addresses}: {said}");
+        }
+    }
+    let twins = told(&(pool("a", "infra", "[198.51.100.0/25]") + &pool("a", "other", "[192.0.2.0/28]")));
+    assert!(matches!(twins.as_slice(), [one] if one.contains("DuplicatePool: metadata.name: ")), "{twins:?}");
+}

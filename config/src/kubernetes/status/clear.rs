@@ -8,13 +8,13 @@ use super::{is_record, shape};
 use crate::kubernetes::object::Kind;
 
 /// `.status` of an object of `kind` without our parts; `None` where there are none. Of lists that several controllers
-/// share, entries in the name of `controllers` are ours. What a kind's one controller owns is ours as a whole: to be asked
+/// share, entries in the name of `controllers` are ours. A record stays: whoever gives addresses next goes by it. What a kind's one controller owns is ours as a whole: to be asked
 /// only of objects whose class is ours.
 pub fn cleared(kind: Kind, status: &Value, controllers: &[Arc<str>]) -> Option<Value> {
-    let shape = shape(kind).filter(|_| !is_record(kind))?;
+    let shape = shape(kind)?;
     let before = status.as_object()?;
     let mut after = before.clone();
-    after.retain(|field, _| !shape.fields.contains(&field.as_str()));
+    after.retain(|field, _| is_record(kind) || !shape.fields.contains(&field.as_str()));
     if let Some(Value::Array(conditions)) = after.get_mut("conditions") {
         let is_ours =
             |condition: &Value| condition["type"].as_str().is_some_and(|name| shape.conditions.contains(&name));
@@ -50,6 +50,10 @@ mod tests {
         assert_eq!(cleared(Kind::HttpRoute, &json!({}), &ours), None);
         let given = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}});
         assert_eq!(cleared(Kind::Service, &given, &ours), None, "whoever gives addresses next goes by it");
+        let told = |conditions: Value| json!({"loadBalancer": given["loadBalancer"], "conditions": conditions});
+        let ours_too = told(json!([{"type": "postern.dev/Announced"}, {"type": "example.com/Audited"}]));
+        let others = told(json!([{"type": "example.com/Audited"}]));
+        assert_eq!(cleared(Kind::Service, &ours_too, &ours), Some(others), "what is said of it goes");
         let gateway = json!({
             "addresses": [{"value": "192.0.2.7"}],
             "conditions": [{"type": "Accepted"}, {"type": "example.com/Audited"}],

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     Context, Desired, Entry,
+    announced::{self, ANNOUNCED},
     condition::{ACCEPTED, Condition, RESOLVED_REFS, entry_of, is_in, refused, said, said_except, shortened},
     controller_of, group_kind,
     merge::{List, Shape},
@@ -23,7 +24,7 @@ use crate::{
 
 pub(super) const SHAPE: Shape = Shape {
     fields: &["addresses"],
-    conditions: &[ACCEPTED, PROGRAMMED, RESOLVED_REFS, Gateway::ALLOCATED],
+    conditions: &[ACCEPTED, PROGRAMMED, RESOLVED_REFS, Gateway::ALLOCATED, ANNOUNCED],
     list: Some(List {
         name: "listeners",
         identity: &["name"],
@@ -62,7 +63,12 @@ pub(super) fn desired(gateway: &Item<Gateway>, verdict: &Verdict, context: &Cont
     desired.fields = vec![("addresses", addresses)];
     desired.conditions = vec![judged.programmed(&accepted), judged.resolved_refs()];
     desired.conditions.insert(0, accepted);
-    desired.conditions.extend(judged.reached.allocated());
+    let allocated = judged.reached.allocated();
+    let has_own = allocated.is_some();
+    desired.conditions.extend(allocated);
+    if has_own {
+        announced::add(&mut desired, context);
+    }
     let mut names = BTreeSet::new();
     let unique = judged.listeners.iter().filter(|listener| names.insert(listener.facts.name.clone()));
     desired.entries = unique.map(|listener| listener.entry(verdict)).collect();

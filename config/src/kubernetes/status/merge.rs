@@ -55,7 +55,8 @@ pub fn merge(current: &Value, desired: &Desired, now: Timestamp) -> Option<Value
     let stamp = Stamp { generation: desired.generation, now };
     let mut status = before.clone();
     put_fields(&mut status, &desired.fields);
-    stamp.put_conditions(&mut status, shape.conditions, &desired.conditions);
+    let types: Vec<_> = shape.conditions.iter().copied().filter(|kind| !desired.left.contains(kind)).collect();
+    stamp.put_conditions(&mut status, &types, &desired.conditions);
     if let Some(list) = &shape.list {
         put_entries(&mut status, list, desired, &stamp);
     }
@@ -121,10 +122,14 @@ impl Stamp {
             ("status", json!(status)),
             ("reason", json!(wanted.reason)),
             ("message", json!(wanted.message)),
-            ("observedGeneration", json!(self.generation)),
             ("lastTransitionTime", since.cloned().unwrap_or_else(|| json!(seconds(self.not_before(existing))))),
         ] {
             condition.insert(field.to_owned(), value);
+        }
+        // Kinds whose changes are not counted have none, and the API leaves a zero out.
+        match self.generation {
+            0 => drop(condition.remove("observedGeneration")),
+            generation => drop(condition.insert("observedGeneration".to_owned(), json!(generation))),
         }
         Value::Object(condition)
     }

@@ -8,6 +8,7 @@
 //! last: while [`Desired::fingerprint`] is the same, there is nothing to read, merge or write. One file per kind says what is shown; `merge` alone knows how others' parts of a status are left alone.
 //! Events are not made here, and neither is it decided when to write.
 
+mod announced;
 mod backend_tls_policy;
 mod clear;
 mod condition;
@@ -32,6 +33,7 @@ pub use nodes::{Nodes, Unbound};
 
 use self::{condition::Condition, merge::Shape};
 use super::{
+    announced::Told,
     convert::Settings,
     object::{
         Item, Kind, Meta, Object, Resource,
@@ -62,6 +64,8 @@ pub struct Context<'a> {
     pub nodes: Nodes<'a>,
     /// Who has which address.
     pub ledger: &'a Ledger,
+    /// What nodes say of the object's addresses, as far as it is to be shown.
+    pub announced: Option<&'a Told>,
 }
 
 /// The reason of problems that are other installations of Postern.
@@ -101,6 +105,8 @@ pub struct Desired {
     conditions: Vec<Condition>,
     /// Entries of the list of the kind's shape, in order.
     entries: Vec<Entry>,
+    /// Types of our conditions of which nothing is known: they stay as they are.
+    left: &'static [&'static str],
 }
 
 /// A field with its value.
@@ -220,6 +226,7 @@ impl Desired {
             fields: Vec::new(),
             conditions: Vec::new(),
             entries: Vec::new(),
+            left: &[],
         }
     }
 }

@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Context, Desired, merge::Shape};
+use super::{
+    Context, Desired,
+    announced::{self, ANNOUNCED},
+    merge::Shape,
+};
 use crate::{
     allocation::{Assignment, Outcome, Purpose, Refusal},
     kubernetes::{
@@ -24,8 +28,10 @@ use crate::{
 };
 
 const LOAD_BALANCER: &str = "loadBalancer";
+const CONDITIONS: &str = "conditions";
 
-pub(super) const SHAPE: Shape = Shape { fields: &[LOAD_BALANCER, ALLOCATED_FROM], conditions: &[], list: None };
+pub(super) const SHAPE: Shape =
+    Shape { fields: &[LOAD_BALANCER, ALLOCATED_FROM], conditions: &[ANNOUNCED], list: None };
 
 /// What a Service should show; `None`: what it shows is not ours, or there is no telling.
 pub(super) fn desired(service: &Item<Service>, context: &Context<'_>) -> Option<Desired> {
@@ -42,7 +48,11 @@ pub(super) fn desired(service: &Item<Service>, context: &Context<'_>) -> Option<
         None => return None,
     };
     let mut desired = Desired::of::<Service>(&service.meta, context);
+    let has_addresses = !load_balancer.is_null();
     desired.fields = vec![(LOAD_BALANCER, load_balancer), (ALLOCATED_FROM, pool)];
+    if has_addresses {
+        announced::add(&mut desired, context);
+    }
     Some(desired)
 }
 
@@ -67,6 +77,9 @@ pub(super) fn shown(annotations: Option<&BTreeMap<String, String>>, status: &Val
     let mut shown = Map::new();
     if let Some(load_balancer) = status.get(LOAD_BALANCER) {
         shown.insert(LOAD_BALANCER.to_owned(), without_default(load_balancer.clone()));
+    }
+    if let Some(conditions) = status.get(CONDITIONS) {
+        shown.insert(CONDITIONS.to_owned(), conditions.clone());
     }
     if let Some(pool) = annotations.and_then(|all| all.get(ALLOCATED_FROM)) {
         shown.insert(ALLOCATED_FROM.to_owned(), json!(pool));
@@ -99,5 +112,8 @@ pub(super) fn put(annotations: &mut Option<BTreeMap<String, String>>, status: &m
     }
     if let Some(fields) = status.as_object_mut() {
         fields.insert(LOAD_BALANCER.to_owned(), wanted.get(LOAD_BALANCER).cloned().unwrap_or_else(|| json!({})));
+        if let Some(conditions) = wanted.get(CONDITIONS) {
+            fields.insert(CONDITIONS.to_owned(), conditions.clone());
+        }
     }
 }

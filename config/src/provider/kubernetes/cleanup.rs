@@ -1,5 +1,5 @@
 //! Takes out of a cluster what Postern wrote into it, for `postern cleanup --cluster`: the Lease, the key of the peers,
-//! EndpointSlices, and its parts of status. Other people's objects stay as they are.
+//! EndpointSlices, ServiceL2Status objects, and its parts of status. Other people's objects stay as they are.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,13 +12,16 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    ClusterError, LEASE, client,
+    ClusterError, LEASE,
+    announced::l2_status_resource,
+    client,
     follow::said,
     resource::{Source, api_of, key_of, preferred},
 };
 use crate::kubernetes::{
+    announced::l2_status::OURS,
     object::Kind,
-    status::{cleared, has_status, is_record},
+    status::{cleared, has_status},
     takeover::slice::{MANAGED_BY, MANAGED_BY_LABEL},
 };
 
@@ -59,6 +62,7 @@ pub async fn clean(namespace: Option<&str>, dry_run: bool) -> Result<Cleanup, Cl
     let mut cleaning = Cleaning { client, dry_run, done: Cleanup::default() };
     cleaning.nobody_runs(&namespace).await?;
     cleaning.slices().await;
+    cleaning.l2_statuses().await;
     cleaning.statuses().await;
     let (client, params) = (cleaning.client.clone(), DeleteParams::default());
     cleaning.object::<Secret>(&Api::namespaced(client.clone(), &namespace), "Secret", PEER_KEY, &params).await;
@@ -121,13 +125,33 @@ impl Cleaning {
         }
     }
 
+    async fn l2_statuses(&mut self) {
+        let ours = ListParams::default().labels(&format!("{}={}", OURS.0, OURS.1));
+        let resource = l2_status_resource();
+        let list = Api::<DynamicObject>::all_with(self.client.clone(), &resource).list(&ours).await;
+        let statuses = match list {
+            Ok(list) => list.items,
+            // The cluster does not have the kind.
+            Err(ClientError::Api(status)) if status.code == 404 => return,
+            Err(error) => return self.done.failed.push(format!("ServiceL2Statuses: {}", said(&error))),
+        };
+        for status in statuses {
+            let (namespace, name) = (status.namespace().unwrap_or_default(), status.name_any());
+            let what = format!("ServiceL2Status {namespace}/{name}");
+            let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &namespace, &resource);
+            let outcome =
+                if self.dry_run { Ok(()) } else { api.delete(&name, &DeleteParams::default()).await.map(drop) };
+            self.note(what, outcome);
+        }
+    }
+
     /// Entries in the name of a product that Postern stood in for look the same whoever wrote them. They are left: the
     /// product writes them anew when it is back.
     async fn statuses(&mut self) {
         let controllers = OWN.map(Arc::from);
         let mut classes = self.classes(Kind::GatewayClass, "/spec/controllerName").await;
         classes.extend(self.classes(Kind::IngressClass, "/spec/controller").await);
-        for kind in Kind::ALL.iter().copied().filter(|kind| has_status(*kind) && !is_record(*kind)) {
+        for kind in Kind::ALL.iter().copied().filter(|kind| has_status(*kind)) {
             for object in self.list(kind).await {
                 if is_ours(kind, &object, &classes) {
                     self.status(kind, object, &controllers).await;

@@ -11,6 +11,7 @@
 //! ten thousand unrelated ones cost nothing. What was read last stays on disk ([`cache`]) for a start without the API
 //! server. All of it runs on a thread of its own. What objects mean is not known here.
 
+mod announced;
 mod bundle;
 mod cache;
 pub mod cleanup;
@@ -58,7 +59,13 @@ pub use self::{
 };
 use super::{Batch, Demand, InForce};
 pub use crate::kubernetes::status::Address;
-use crate::kubernetes::{convert::Settings, event::Event, store::Key, takeover::Wishes};
+use crate::kubernetes::{
+    announced::Account,
+    convert::Settings,
+    event::{Event, Notice},
+    store::Key,
+    takeover::Wishes,
+};
 use takeover::{Adoption, Leading, Start, Takeover};
 
 pub use cache::forget;
@@ -136,6 +143,16 @@ pub enum News {
     InForce(InForce),
     /// The sockets that it cannot have: all of them.
     Unbound(Vec<Problem>),
+    /// What it says of the addresses that it may announce: all of it.
+    Account(Arc<Account>),
+}
+
+/// What is to be told of an object.
+enum Telling {
+    /// Once.
+    Done(Event),
+    /// What stands against the announcement of its addresses, from now on.
+    Announced(Arc<[Notice]>),
 }
 
 /// A cluster being watched; ends when dropped.
@@ -444,7 +461,7 @@ struct Watch<S> {
     /// `None`: no events are written.
     events: Option<Events>,
     /// What is to be told once of objects.
-    done: mpsc::UnboundedReceiver<(Key, Event)>,
+    done: mpsc::UnboundedReceiver<(Key, Telling)>,
     others: watch::Receiver<Found>,
     served: Served,
     counts: Arc<Counts>,
@@ -479,6 +496,10 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
         let terms = office.terms.subscribe();
         let shows = (view, tell_of);
         let statuses = Statuses::new(client.clone(), shared.clone(), terms, settings, addresses, gate, shows);
+        if writes {
+            let (client, lease, wanted) = (client.clone(), office.terms.subscribe(), statuses.l2_statuses());
+            tokio::spawn(announced::write(client, scope.namespaces.clone(), lease, wanted));
+        }
         let tells = scope.control && scope.writing.as_ref().is_some_and(|writing| writing.events);
         let events = tells.then(|| Events::new(client.clone(), office.terms.subscribe(), &host_name(), shared));
         let others = office.found.subscribe();
@@ -541,9 +562,11 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                 }
                 () = self.statuses.work() => {}
                 () = work(self.events.as_mut()) => {}
-                Some((key, event)) = self.done.recv() => {
-                    if let Some(events) = &mut self.events {
-                        events.tell_once(key, event);
+                Some((key, telling)) = self.done.recv() => {
+                    match (&mut self.events, telling) {
+                        (Some(events), Telling::Done(event)) => events.tell_once(key, event),
+                        (Some(events), Telling::Announced(notices)) => events.tell_announced(key, notices),
+                        (None, _) => {}
                     }
                 }
                 Ok(()) = self.others.changed() => self.collector.others(&self.others.borrow_and_update()),
@@ -601,6 +624,7 @@ impl<S: FnMut(Batch) -> bool> Watch<S> {
                 }
             }
             News::Unbound(problems) => self.statuses.gate().set_problems(problems),
+            News::Account(account) => self.statuses.gate().set_account(account),
         }
     }
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
+use imbl::OrdMap;
 use jiff::Timestamp;
 use kube::{
     Api, Client, Error as ClientError,
@@ -24,6 +25,8 @@ use tokio::{
 };
 
 use super::{
+    Telling,
+    announced::{Board, Change, Wanted},
     collect::{Seen, Told},
     counts::{Counts, StatusOutcome},
     follow::said,
@@ -34,6 +37,7 @@ use super::{
 use crate::{
     allocation::Ledger,
     kubernetes::{
+        announced::{self, World},
         convert::{Settings, exposure::Keeper},
         event::{self, Event},
         object::Kind,
@@ -43,6 +47,7 @@ use crate::{
     model::id::ObjectId,
     provider::InForce,
     report::Report,
+    snapshot::Announcement,
 };
 
 /// Writes under way at once.
@@ -56,6 +61,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A status that is written anew after so long is no quarrel.
 const PEACE: Duration = Duration::from_secs(60);
+/// Nodes that have said nothing of addresses for so long, since we write, will not.
+const SETTLED: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Statuses {
@@ -77,7 +84,13 @@ pub(super) struct Statuses {
     /// That: what Services were given in this term, until they show it.
     given: BTreeMap<ObjectId, Vec<IpAddr>>,
     /// Who tells of addresses that were given.
-    news: mpsc::UnboundedSender<(Key, Event)>,
+    news: mpsc::UnboundedSender<(Key, Telling)>,
+    /// What should be announced.
+    announcements: OrdMap<IpAddr, Arc<Announcement>>,
+    /// What is shown of that.
+    board: Board,
+    /// Who keeps MetalLB's objects.
+    l2_statuses: watch::Sender<Option<Arc<Wanted>>>,
     /// Fingerprints of our parts of what the cluster shows.
     seen: HashMap<Key, u128>,
     /// Whether we hold the Lease, as far as what follows goes by it.
@@ -158,9 +171,12 @@ impl Statuses {
         settings: Settings,
         addresses: Option<Vec<Address>>,
         gate: Gate,
-        (view, news): (Option<watch::Sender<View>>, mpsc::UnboundedSender<(Key, Event)>),
+        (view, news): (Option<watch::Sender<View>>, mpsc::UnboundedSender<(Key, Telling)>),
     ) -> Self {
         Self {
+            announcements: OrdMap::new(),
+            board: Board::default(),
+            l2_statuses: watch::Sender::default(),
             client,
             served,
             counts,
@@ -202,6 +218,8 @@ impl Statuses {
     pub(super) fn in_force(&mut self, news: &InForce) {
         self.gate.in_force(news, Instant::now());
         (self.store, self.report) = (news.store.clone(), news.report.clone());
+        self.announcements = news.announcements.clone();
+        self.board.set_stale();
         self.take_ledger(&news.ledger);
         if self.holds {
             news.touched.iter().for_each(|key| self.unjudged.add(key));
@@ -251,12 +269,13 @@ impl Statuses {
             self.follow_lease();
             let now = Instant::now();
             self.look(now);
+            self.look_at_addresses(now);
             if self.judge_some() {
                 tokio::task::yield_now().await;
                 continue;
             }
             let wake = self.start_due(now);
-            let wakes = [self.gate.wake(now), self.show_peers(now), Some(wake)];
+            let wakes = [self.gate.wake(now), self.show_peers(now), self.addresses_wake(now), Some(wake)];
             let wake = wakes.into_iter().flatten().min().unwrap_or(wake);
             tokio::select! {
                 Some((key, given, outcome)) = self.under_way.next(), if !self.under_way.is_empty() => {
@@ -277,6 +296,9 @@ impl Statuses {
         }
         (self.unjudged, self.queue, self.entries, self.given) = Default::default();
         self.under_way.clear();
+        self.board = Board::default();
+        self.board.set_stale();
+        self.l2_statuses.send_replace(None);
         if holds {
             self.gate.begin_term(&self.store, now);
             let all = self.store.iter().map(|(key, _)| key).filter(|key| status::has_status(key.kind));
@@ -291,9 +313,54 @@ impl Statuses {
         let look = self.gate.look(now);
         look.objects.iter().for_each(|key| self.unjudged.add(key));
         if look.nodes {
+            self.board.set_stale();
             let gateways = self.store.iter().map(|(key, _)| key).filter(|key| key.kind == Kind::Gateway);
             gateways.for_each(|key| self.unjudged.add(key));
         }
+    }
+
+    /// What is to be shown of addresses now, by what nodes say of them.
+    fn look_at_addresses(&mut self, now: Instant) {
+        let gives = self.addresses.is_some() && self.settings.addresses.keeper == Keeper::Cluster;
+        let Some(began) = self.gate.decides_since().filter(|_| self.holds && gives) else { return };
+        if self.gate.take_news() {
+            self.board.set_stale();
+        }
+        let is_settled = now.duration_since(began) >= SETTLED;
+        if !self.board.is_due(now, is_settled) {
+            return;
+        }
+        let accounts = self.gate.accounts(now);
+        let world = World { announcements: &self.announcements, accounts: &accounts, is_settled };
+        let changes = self.board.look(now, &world, (&self.ledger, &self.report));
+        if changes.is_empty() {
+            return;
+        }
+        for Change { key, before, after } in changes {
+            let tell = |telling| drop(self.news.send((key.clone(), telling)));
+            announced::events(&before, &after).into_iter().for_each(|event| tell(Telling::Done(event)));
+            tell(Telling::Announced(announced::notices(&after, key.kind == Kind::IpAddressPool)));
+            self.unjudged.add(&key);
+        }
+        let wanted = self.board.l2_statuses(&self.ledger);
+        self.l2_statuses.send_if_modified(|told| {
+            let differs = told.as_deref() != Some(&wanted);
+            if differs {
+                *told = Some(Arc::new(wanted));
+            }
+            differs
+        });
+    }
+
+    fn addresses_wake(&self, now: Instant) -> Option<Instant> {
+        let began = self.gate.decides_since().filter(|_| self.holds)?;
+        let settled = Some(began + SETTLED).filter(|settled| *settled > now);
+        self.board.wake().into_iter().chain(settled).min()
+    }
+
+    /// Which of MetalLB's objects there should be.
+    pub(super) fn l2_statuses(&self) -> watch::Receiver<Option<Arc<Wanted>>> {
+        self.l2_statuses.subscribe()
     }
 
     /// Shows people who there is, not too often; returns when to look again.
@@ -359,6 +426,7 @@ impl Statuses {
             programmed: *standing == Standing::Programmed,
             nodes,
             ledger: &self.ledger,
+            announced: self.board.told(key),
         };
         status::desired(self.store.get(key)?, self.report.objects.get(&key.id())?, &context)
     }
@@ -425,7 +493,7 @@ impl Statuses {
     fn done(&mut self, key: &Key, given: Option<Event>, outcome: Result<Written, String>) {
         if let (Some(event), Ok(Written::Changed)) = (given, &outcome) {
             // An error means that no events are written.
-            let _nobody = self.news.send((key.clone(), event));
+            let _nobody = self.news.send((key.clone(), Telling::Done(event)));
         }
         self.count(key, outcome);
     }

@@ -86,6 +86,13 @@ these rights and no more, and asks for each kind.
 - apiGroups: [metallb.io]
   resources: [ipaddresspools/status]
   verbs: [update, patch]
+# Which node announces which Service, as MetalLB's users look it up; nothing is decided by it.
+- apiGroups: [metallb.io]
+  resources: [servicel2statuses]
+  verbs: [list, create, delete]
+- apiGroups: [metallb.io]
+  resources: [servicel2statuses/status]
+  verbs: [patch]
 # What happened, where a person looks first; patched when it happens again.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -17,11 +17,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub(super) use self::keeper::Done;
 use self::keeper::Keeper;
 use super::Settings;
-use crate::kernel::{self, Kernel, Wanted};
+use crate::{
+    election::Hindrance,
+    kernel::{self, Kernel, Wanted},
+};
 
 /// The kernel's state, or why there is none.
 pub(super) struct Ground {
-    keeper: Result<Keeper, Arc<str>>,
+    keeper: Result<Keeper, Hindrance>,
     kernel: Option<Arc<Mutex<Kernel>>>,
     done: UnboundedReceiver<Done>,
     /// Without a keeper nothing comes, and nothing has ended.
@@ -31,7 +34,7 @@ pub(super) struct Ground {
     is_told: bool,
     in_force: Wanted,
     /// Why addresses must not be announced from here.
-    refused: BTreeMap<IpAddr, Arc<str>>,
+    refused: BTreeMap<IpAddr, Hindrance>,
     /// Why what is wanted is not in force yet, where that passes.
     delayed: Option<Arc<str>>,
     /// What was said last, so that it is said once.
@@ -46,7 +49,7 @@ impl Ground {
         let kernel = match opened.expect("to open the kernel's state never panics") {
             Ok(kernel) => Arc::new(Mutex::new(kernel)),
             Err(error) if error.is_passing() => return Err(error),
-            Err(error) => return Ok(Self::barren(error.to_string().into())),
+            Err(error) => return Ok(Self::barren(of_error(&error))),
         };
         let told = kernel.clone();
         let mut ground = Self::over(move |wanted| {
@@ -61,17 +64,19 @@ impl Ground {
         let (tell, done) = unbounded_channel();
         match Keeper::start(apply, tell.clone()) {
             Ok(keeper) => Self::new(Ok(keeper), tell, done),
-            Err(error) => Self::barren(format!("no thread can be had to tell the kernel: {error}").into()),
+            Err(error) => {
+                Self::barren(Hindrance::Other(format!("no thread can be had to tell the kernel: {error}").into()))
+            }
         }
     }
 
-    fn barren(why: Arc<str>) -> Self {
-        tracing::error!(why = &*why, "the kernel's state cannot be kept, so no address can be served");
+    fn barren(why: Hindrance) -> Self {
+        tracing::error!(%why, "the kernel's state cannot be kept, so no address can be served");
         let (tell, done) = unbounded_channel();
         Self::new(Err(why), tell, done)
     }
 
-    fn new(keeper: Result<Keeper, Arc<str>>, tell: UnboundedSender<Done>, done: UnboundedReceiver<Done>) -> Self {
+    fn new(keeper: Result<Keeper, Hindrance>, tell: UnboundedSender<Done>, done: UnboundedReceiver<Done>) -> Self {
         Self {
             keeper,
             kernel: None,
@@ -111,13 +116,13 @@ impl Ground {
         let before = (self.refused.clone(), self.in_force.clone(), self.delayed.clone());
         match done.result {
             Ok(applied) => {
-                self.refused =
-                    applied.refused.into_iter().map(|(address, why)| (address, why.to_string().into())).collect();
+                self.refused = applied.refused.iter().map(|(address, why)| (*address, of_refusal(why))).collect();
                 (self.in_force, self.delayed, self.said) = (done.wanted, None, None);
             }
             Err(error) if error.is_passing() => self.delayed = Some(self.say(&error)),
             Err(error) => {
-                let why = self.say(&error);
+                self.say(&error);
+                let why = of_error(&error);
                 self.refused = done.wanted.addresses.keys().map(|address| (*address, why.clone())).collect();
                 (self.in_force, self.delayed) = (done.wanted, None);
             }
@@ -141,7 +146,7 @@ impl Ground {
     }
 
     /// Whether `address` may be announced from here, or why not.
-    pub(super) fn verdict(&self, address: IpAddr) -> Result<(), Arc<str>> {
+    pub(super) fn verdict(&self, address: IpAddr) -> Result<(), Hindrance> {
         if let Err(why) = &self.keeper {
             return Err(why.clone());
         }
@@ -152,10 +157,10 @@ impl Ground {
         if wanted.is_some() && self.in_force.addresses.get(&address) == wanted {
             return Ok(());
         }
-        Err(match &self.delayed {
+        Err(Hindrance::Other(match &self.delayed {
             Some(why) => format!("the kernel is not ready for it yet, and asked again: {why}").into(),
             None => "the kernel is being told of it".into(),
-        })
+        }))
     }
 
     /// Whether the kernel is silent on `link`.
@@ -166,7 +171,7 @@ impl Ground {
     /// The kernel, if flows can be handed back with it.
     pub(super) fn for_moves(&self) -> Result<Arc<Mutex<Kernel>>, Arc<str>> {
         let kernel = match (&self.keeper, &self.kernel) {
-            (Err(why), _) => return Err(why.clone()),
+            (Err(why), _) => return Err(why.to_string().into()),
             (Ok(_), None) => return Err("there is no kernel".into()),
             (Ok(_), Some(kernel)) => kernel,
         };
@@ -183,5 +188,21 @@ impl Ground {
         if let Err(error) = kernel.into_inner().unwrap_or_else(PoisonError::into_inner).close() {
             tracing::warn!(%error, "the kernel's state could not be undone; `postern cleanup` does it");
         }
+    }
+}
+
+fn of_error(error: &kernel::Error) -> Hindrance {
+    let said = error.to_string().into();
+    match error {
+        kernel::Error::Lacks(lack) if lack.is_capability() => Hindrance::Capability(said),
+        _ => Hindrance::Other(said),
+    }
+}
+
+fn of_refusal(refusal: &kernel::Refusal) -> Hindrance {
+    let said = refusal.to_string().into();
+    match refusal {
+        kernel::Refusal::Lacks(lack) if lack.is_capability() => Hindrance::Capability(said),
+        _ => Hindrance::Other(said),
     }
 }

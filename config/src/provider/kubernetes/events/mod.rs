@@ -4,7 +4,7 @@
 //! Nothing is kept anywhere but in the cluster: an event's name is made of what it says, so that a new holder, or the same
 //! one after a restart, finds it told. One that happens again is counted up.
 
-mod pace;
+pub(super) mod pace;
 mod write;
 
 use std::{
@@ -73,6 +73,9 @@ type Written = (Key, Arc<[Notice]>, Result<(), ClientError>);
 
 /// An object that something was wrong with.
 struct Known {
+    of_verdict: Arc<[Notice]>,
+    of_announcing: Arc<[Notice]>,
+    /// Both.
     now: Arc<[Notice]>,
     /// The notices that the last events were about.
     told: Arc<[Notice]>,
@@ -114,15 +117,27 @@ impl Events {
             if notices.is_empty() && !self.objects.contains_key(&key) {
                 continue;
             }
-            let known = self.objects.entry(key.clone()).or_insert_with(Known::new);
-            known.now = notices;
-            let nothing_to_tell =
-                known.now.is_empty() && known.told.is_empty() && known.marks.is_empty() && known.done.is_empty();
-            if nothing_to_tell && !known.queued {
-                self.objects.remove(&key);
-            } else {
-                self.enqueue(&key);
-            }
+            self.change(key, |known| known.of_verdict = notices);
+        }
+    }
+
+    /// What stands against the announcement of what `key` has, from now on.
+    pub(super) fn tell_announced(&mut self, key: Key, notices: Arc<[Notice]>) {
+        if !notices.is_empty() || self.objects.contains_key(&key) {
+            self.change(key, |known| known.of_announcing = notices);
+        }
+    }
+
+    fn change(&mut self, key: Key, change: impl FnOnce(&mut Known)) {
+        let known = self.objects.entry(key.clone()).or_insert_with(Known::new);
+        change(known);
+        known.now = known.of_verdict.iter().chain(&*known.of_announcing).cloned().collect();
+        let nothing_to_tell =
+            known.now.is_empty() && known.told.is_empty() && known.marks.is_empty() && known.done.is_empty();
+        if nothing_to_tell && !known.queued {
+            self.objects.remove(&key);
+        } else {
+            self.enqueue(&key);
         }
     }
 
@@ -263,6 +278,8 @@ impl Known {
     fn new() -> Self {
         let pace = Pace::new(BURST_OF_ONE, PAUSE_OF_ONE, Instant::now());
         Self {
+            of_verdict: Arc::default(),
+            of_announcing: Arc::default(),
             now: Arc::default(),
             told: Arc::default(),
             marks: BTreeMap::new(),

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 /// Tokens that come back one after each `pause`, `burst` at most. What is taken beyond is paid back first.
 #[derive(Clone, Debug)]
-pub(super) struct Pace {
+pub(in crate::provider::kubernetes) struct Pace {
     pause: Duration,
     burst: u32,
     /// When the bucket will be full.
@@ -15,18 +15,18 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Full at `now`.
-    pub(super) fn new(burst: u32, pause: Duration, now: Instant) -> Self {
+    pub(in crate::provider::kubernetes) fn new(burst: u32, pause: Duration, now: Instant) -> Self {
         Self { pause, burst, full: now }
     }
 
     /// When the next may be taken: `now`, or later.
-    pub(super) fn ready(&self, now: Instant) -> Instant {
+    pub(in crate::provider::kubernetes) fn ready(&self, now: Instant) -> Instant {
         let spare = self.pause * self.burst.saturating_sub(1);
         self.full.checked_sub(spare).unwrap_or(now).max(now)
     }
 
     /// Takes `count` at `now`, which is not before [`Pace::ready`].
-    pub(super) fn take(&mut self, count: u32, now: Instant) {
+    pub(in crate::provider::kubernetes) fn take(&mut self, count: u32, now: Instant) {
         self.full = self.full.max(now) + self.pause * count;
     }
 }

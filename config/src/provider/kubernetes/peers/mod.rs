@@ -27,7 +27,7 @@ pub(super) use self::{
     gate::{Gate, Members, Standing},
 };
 use super::lease::Term;
-use crate::snapshot::SocketKey;
+use crate::{kubernetes::announced::Part, snapshot::SocketKey};
 
 /// How this Postern is one of several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,8 +91,23 @@ pub enum Word {
     Reported,
     /// Sockets that it cannot have: all of them.
     Unbound(Vec<Problem>),
+    /// What it says of addresses, or a part of that.
+    Account(Portion),
     /// Nothing more will come on this stream.
     Left,
+}
+
+/// A part of what a node says of addresses: those from one that begins to one that ends are all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// The node, as the cluster calls it.
+    pub node: Arc<str>,
+    /// Whether what was said before is void.
+    pub begins: bool,
+    /// Whether all has been said.
+    pub ends: bool,
+    /// By address.
+    pub parts: Vec<(IpAddr, Part)>,
 }
 
 /// Who there is, as far as the holder of the Lease knows, for people.

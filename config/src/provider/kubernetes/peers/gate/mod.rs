@@ -13,9 +13,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Acknowledgement, Heard, MemberView, Problem, Version, View, Word, acknowledgement::mark};
+use super::{Acknowledgement, Heard, MemberView, Portion, Problem, Version, View, Word, acknowledgement::mark};
 use crate::{
     kubernetes::{
+        announced::{Account, Accounts},
         status::{Unbound, waits_for_nodes},
         store::{Key, Store},
     },
@@ -24,6 +25,8 @@ use crate::{
 
 /// After that long without a word nobody waits for a node any more.
 pub(super) const SILENCE: Duration = Duration::from_secs(10);
+/// Addresses that one portion may be about.
+const MOST_PARTS: usize = 1000;
 
 /// Who should be there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,6 +86,9 @@ pub(crate) struct Gate {
     own_table: u64,
     silent: Vec<Arc<str>>,
     unbound: Vec<Unbound>,
+    own_account: Option<Arc<Account>>,
+    /// Whether [`Gate::accounts`] says something else than before.
+    has_news: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -111,6 +117,9 @@ struct Node {
     served: HashMap<u128, Version>,
     table: u64,
     problems: Vec<Problem>,
+    account: Option<Arc<Account>>,
+    /// What it is about to say of addresses.
+    coming: Account,
 }
 
 impl Gate {
@@ -128,7 +137,32 @@ impl Gate {
             own_table: 0,
             silent: Vec::new(),
             unbound: Vec::new(),
+            own_account: None,
+            has_news: false,
         }
+    }
+
+    /// What this node says of addresses.
+    pub(crate) fn set_account(&mut self, account: Arc<Account>) {
+        self.own_account = Some(account);
+        self.has_news = true;
+    }
+
+    /// Whether [`Gate::accounts`] says something else than when this was asked last.
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.has_news)
+    }
+
+    /// What all nodes that are heard say of addresses.
+    pub(crate) fn accounts(&self, now: Instant) -> Accounts {
+        let is_heard = |node: &&Node| node.connected && now.duration_since(node.heard) < SILENCE;
+        let of_others = self.nodes.values().filter(is_heard).filter_map(|node| node.account.as_ref());
+        of_others.chain(&self.own_account).map(|account| (account.node.clone(), account.clone())).collect()
+    }
+
+    /// Since when it is us who decide.
+    pub(crate) fn decides_since(&self) -> Option<Instant> {
+        self.term.map(|term| term.began)
     }
 
     /// Nodes that count and are not waited for, by name.
@@ -225,10 +259,24 @@ impl Gate {
         if let Word::Joined { node: name, serves, version } = heard.word {
             let (served, problems) = (HashMap::new(), Vec::new());
             let (connected, reported, heard_at, table) = (true, false, now, 0);
-            let node = Node { name, serves, version, connected, reported, heard: heard_at, served, table, problems };
+            let (account, coming) = (None, Account::default());
+            let node = Node {
+                name,
+                serves,
+                version,
+                connected,
+                reported,
+                heard: heard_at,
+                served,
+                table,
+                problems,
+                account,
+                coming,
+            };
             self.nodes.insert(heard.member, node);
             return;
         }
+        self.has_news |= matches!(heard.word, Word::Account(Portion { ends: true, .. }) | Word::Left);
         match (self.nodes.get_mut(&heard.member), heard.word) {
             (Some(node), Word::Left) if self.term.is_some() => node.connected = false,
             (Some(_), Word::Left) => drop(self.nodes.remove(&heard.member)),
@@ -385,7 +433,19 @@ impl Node {
             Word::Acknowledged(all) => all.into_iter().for_each(|acknowledgement| self.acknowledged(acknowledgement)),
             Word::Reported => self.reported = true,
             Word::Unbound(problems) => self.problems = problems,
+            Word::Account(portion) => self.accounts_for(portion),
             Word::Alive | Word::Joined { .. } | Word::Left => {}
+        }
+    }
+
+    fn accounts_for(&mut self, portion: Portion) {
+        if portion.begins {
+            self.coming = Account::default();
+        }
+        self.coming.node = portion.node;
+        self.coming.parts.extend(portion.parts.into_iter().take(MOST_PARTS));
+        if portion.ends {
+            self.account = Some(Arc::new(std::mem::take(&mut self.coming)));
         }
     }
 

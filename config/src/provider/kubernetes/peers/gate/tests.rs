@@ -89,6 +89,7 @@ impl World {
             store: self.store.clone(),
             report: Arc::default(),
             touched: BTreeSet::from([key()]),
+            announcements: Default::default(),
             tells: Vec::new(),
         };
         self.gate.in_force(&news, self.now);
