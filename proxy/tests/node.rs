@@ -138,7 +138,9 @@ fn a_node_serves_follows_its_manifests_and_shows_what_it_does() {
         assert!(served.contains("GET /a?b=1"), "{served}");
         assert_eq!(status(&get(web, "nobody.example.com", "/").await), "404");
 
+        shows_the_dashboard(admin).await;
         shows_verdicts(admin).await;
+        searches(admin).await;
         explains(admin).await;
         guards(admin).await;
         counts(admin).await;
@@ -154,6 +156,40 @@ fn a_node_serves_follows_its_manifests_and_shows_what_it_does() {
         let drained = ask(admin, "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await;
         assert_eq!(status(&drained), "202", "{drained}");
     });
+}
+
+async fn shows_the_dashboard(admin: SocketAddr) {
+    for path in ["/", "/dashboard/"] {
+        let page = get(admin, "localhost", path).await;
+        let head = page.split("\r\n\r\n").next().unwrap_or_default().to_lowercase();
+        assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self';"), "{head}");
+        assert!(!head.contains("unsafe"), "{head}");
+        assert!(page.contains("<title>Postern</title>"), "{page}");
+    }
+    let overview = get(admin, "localhost", "/api/v1/overview").await;
+    let overview: serde_json::Value = serde_json::from_str(body(&overview)).expect("JSON");
+    assert_eq!(overview["endpoints"]["ready"], 1, "{overview}");
+    let web = overview["traffic"].as_array().and_then(|all| all.iter().find(|one| one["entryPoint"] == "web"));
+    assert_eq!(web.expect("an entry point")["requests"], 2, "{overview}");
+}
+
+async fn searches(admin: SocketAddr) {
+    for (target, total) in [
+        ("routes?q=old+ingress", 2),
+        ("routes?q=SHOP/WEB:80", 2),
+        ("routes?q=old+missing", 0),
+        ("routes?state=closed", 2),
+        ("routes?state=closed&limit=1", 2),
+        ("clusters?q=web:80", 1),
+        ("clusters?state=refused", 1),
+        ("clusters?state=unhealthy", 0),
+        ("problems?q=missing", 1),
+        ("problems?verdict=warning", 0),
+    ] {
+        let answer = get(admin, "localhost", &format!("/api/v1/{target}")).await;
+        let found: serde_json::Value = serde_json::from_str(body(&answer)).expect("JSON");
+        assert_eq!(found["total"], total, "{target}: {found}");
+    }
 }
 
 async fn shows_verdicts(admin: SocketAddr) {

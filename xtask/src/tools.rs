@@ -77,6 +77,15 @@ pub(crate) fn llvm_profdata() -> Result<PathBuf, String> {
     }
 }
 
+/// Chromium, by whatever name it is installed: Debian's package where there is none.
+pub(crate) fn chromium() -> Result<&'static str, String> {
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    match names.into_iter().find(|name| has(name)) {
+        Some(name) => Ok(name),
+        None => debian("chromium", "chromium").map(|()| "chromium"),
+    }
+}
+
 /// h2spec, from Go modules.
 pub(crate) fn h2spec() -> Result<PathBuf, String> {
     if !peers().join("bin/h2spec").is_file() {

@@ -5,6 +5,7 @@
 
 mod api;
 mod berth;
+mod dashboard;
 mod door;
 mod guard;
 mod server;

@@ -110,6 +110,7 @@ fn harden(response: &mut Response<Full<Bytes>>) {
         (http::HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in fields {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        // The dashboard has said for itself what it may load.
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
 }

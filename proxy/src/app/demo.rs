@@ -119,9 +119,9 @@ What became of each object, where everything is bound, what is counted:
     format!(
         "Postern serves a demo on loopback. Ctrl-C stops it.
 
-  http   {http}
-  https  {https}
-  admin  {}
+  http       {http}
+  https      {https}
+  dashboard  {}
 {taken}
 HTTP, by an Ingress with two middlewares:
   curl -H 'Host: {shop}' http://127.0.0.1:{plain}/
@@ -140,7 +140,7 @@ A host that nobody has (404):
 Each request is logged below.
 
 ",
-        bound.admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}")),
+        bound.admin.map_or_else(|| "off".to_owned(), |admin| format!("http://{admin}/")),
         curl_tls(shop),
         curl_tls(api),
     )
@@ -177,6 +177,7 @@ mod tests {
             "curl -H 'Host: shop.example.com' http://127.0.0.1:4711/\n",
             "--cacert /tmp/ca.pem --resolve api.example.com:8443:127.0.0.1 https://api.example.com:8443/v1/orders\n",
             "Port 8080 is taken by another program, so 4711 is used.\n",
+            "  dashboard  http://127.0.0.1:4713/\n",
             "target/release/postern explain --admin http://127.0.0.1:4713 http://shop.example.com/\n",
         ] {
             assert!(text.contains(wanted), "{wanted} in\n{text}");

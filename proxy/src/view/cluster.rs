@@ -116,6 +116,16 @@ pub fn count(snapshot: &Snapshot, health: &Health) -> BTreeMap<(String, String),
     counts
 }
 
+/// Endpoints of all clusters by state, each state present.
+pub fn by_state(snapshot: &Snapshot, health: &Health) -> BTreeMap<String, u64> {
+    let zero = ["aside", "draining", "ready", "unhealthy"].map(|state| (state.to_owned(), 0));
+    let mut counts = BTreeMap::from(zero);
+    for ((_, state), count) in count(snapshot, health) {
+        *counts.entry(state).or_insert(0) += count;
+    }
+    counts
+}
+
 /// Every cluster, ordered by id.
 pub fn clusters(snapshot: &Snapshot, health: &Health) -> Vec<ClusterView> {
     let mut all: Vec<_> = snapshot.clusters.iter().map(|(id, slot)| cluster(id, slot, health)).collect();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use postern_config::{report::Report, snapshot::Snapshot};
+use postern_config::{model::certificate::CertificateSlot, report::Report, snapshot::Snapshot};
 use serde::Serialize;
 
-use super::rule;
-use crate::listener::Status;
+use super::{rule, vip::Tally};
+use crate::{listener::Status, telemetry::metrics::Traffic};
 
 /// The node on one page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,17 +14,9 @@ use crate::listener::Status;
 pub struct Overview {
     /// Version of the program.
     pub version: &'static str,
-    /// When it was started.
-    pub started: String,
-    /// Whether it is ready.
-    pub ready: bool,
-    /// Whether it is on its way out.
-    pub draining: bool,
-    /// Counts plans since start.
-    pub generation: u64,
-    /// When a change last took effect.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_change: Option<String>,
+    /// How the process is.
+    #[serde(flatten)]
+    pub node: Node,
     /// Objects by verdict.
     pub objects: BTreeMap<&'static str, usize>,
     /// Files and documents that could not be read.
@@ -39,6 +31,40 @@ pub struct Overview {
     pub middlewares: usize,
     /// Certificate slots.
     pub certificates: usize,
+    /// When the first of them ends, or has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_expiry: Option<String>,
+    /// Endpoints by state.
+    pub endpoints: BTreeMap<String, u64>,
+    /// Virtual addresses.
+    pub addresses: Tally,
+    /// Counts since start.
+    pub traffic: Vec<Traffic>,
+}
+
+/// How the process is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// This host.
+    #[serde(rename = "node")]
+    pub name: String,
+    /// When it was started.
+    pub started: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_ready_because: Option<String>,
+    /// Whether it is on its way out.
+    pub draining: bool,
+    /// Whether it merely says what it would do, since another edge runs.
+    pub observing: bool,
+    /// Counts plans since start.
+    pub generation: u64,
+    /// When a change last took effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<String>,
 }
 
 /// Listeners that are bound, and those that are not.
@@ -52,7 +78,7 @@ pub struct Listeners {
 
 impl Overview {
     /// What can be counted from the tables; the rest is the caller's.
-    pub fn count(report: &Report, snapshot: &Snapshot, status: &Status) -> Self {
+    pub fn count(node: Node, report: &Report, snapshot: &Snapshot, status: &Status) -> Self {
         let mut objects =
             BTreeMap::from([("accepted", 0), ("ignored", 0), ("note", 0), ("refused", 0), ("warning", 0)]);
         for verdict in report.objects.values() {
@@ -60,18 +86,26 @@ impl Overview {
         }
         Self {
             version: env!("CARGO_PKG_VERSION"),
-            started: String::new(),
-            ready: false,
-            draining: false,
-            generation: 0,
-            last_change: None,
+            node,
             objects,
             input_problems: report.input.len(),
             listeners: Listeners { bound: status.bound.len(), failed: status.problems.len() },
-            rules: snapshot.listeners.values().map(|listener| rule::rules(listener).len()).sum(),
+            rules: snapshot.listeners.values().map(|listener| rule::count(listener)).sum(),
             clusters: snapshot.clusters.len(),
             middlewares: snapshot.middlewares.len(),
             certificates: snapshot.certificates.len(),
+            next_expiry: next_expiry(snapshot),
+            endpoints: BTreeMap::new(),
+            addresses: Tally::default(),
+            traffic: Vec::new(),
         }
     }
+}
+
+fn next_expiry(snapshot: &Snapshot) -> Option<String> {
+    let ends = snapshot.certificates.values().filter_map(|slot| match &**slot {
+        CertificateSlot::Ready(certificate) => Some(certificate.not_after),
+        CertificateSlot::Refused { .. } => None,
+    });
+    ends.min().map(|end| end.to_string())
 }

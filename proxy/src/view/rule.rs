@@ -95,6 +95,37 @@ pub struct BackendView {
     pub endpoints: Vec<EndpointView>,
 }
 
+impl RuleView {
+    /// Why requests get an error whatever they are; `None` where they are served, if a backend answers.
+    pub fn closed_because(&self) -> Option<String> {
+        let step = self.steps.iter().find_map(|step| {
+            let reason = step.refused.as_ref()?;
+            Some(format!("middleware {}: {reason}", step.middleware.as_deref().unwrap_or(&step.kind)))
+        });
+        step.or_else(|| match &self.outcome {
+            OutcomeView::Closed { reason, .. } => Some(reason.clone()),
+            OutcomeView::Redirect { .. } => None,
+            OutcomeView::Forward { backends } => no_backend(backends),
+        })
+    }
+}
+
+fn no_backend(backends: &[BackendView]) -> Option<String> {
+    let mut chosen = backends.iter().filter(|backend| backend.weight > 0).peekable();
+    if chosen.peek().is_none() {
+        return Some("no backend has a weight".to_owned());
+    }
+    let reason = |backend: &BackendView| match &backend.refused {
+        Some(reason) => Some(reason.clone()),
+        None if backend.endpoints.is_empty() => {
+            Some(format!("{} has no endpoint", backend.cluster.as_deref().unwrap_or("a backend")))
+        }
+        None => None,
+    };
+    let reasons: Option<Vec<_>> = chosen.map(reason).collect();
+    reasons.map(|reasons| reasons.join("; "))
+}
+
 /// Looks slots up while views are made.
 pub struct Looker<'a> {
     /// What is served.
@@ -183,10 +214,13 @@ pub fn rules(listener: &Listener) -> Vec<(&HostPattern, &Rule)> {
         .flat_map(|entry| entry.tables().map(move |paths| (&entry.pattern, paths)))
         .flat_map(|(host, paths)| paths.rules().map(move |rule| (host, &**rule)))
         .collect();
-    all.sort_by(|(host_a, a), (host_b, b)| {
-        host_a.cmp(host_b).then_with(|| a.path.to_string().cmp(&b.path.to_string())).then_with(|| a.cmp(b))
-    });
+    all.sort_by_cached_key(|(host, rule)| (*host, rule.path.to_string(), *rule));
     all
+}
+
+/// How many [`rules`] there are.
+pub fn count(listener: &Listener) -> usize {
+    listener.hosts.iter().flat_map(|entry| &entry.layers).map(|(_, paths)| paths.rules().count()).sum()
 }
 
 /// What a request must fulfil beside host and path.

@@ -161,6 +161,27 @@ fn hand_back(shown: &HandBack) -> HandBackView {
     HandBackView { off, flows, handed_back, late, failures }
 }
 
+/// Addresses that should be announced, by what has become of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tally {
+    /// Those that should be announced.
+    pub wanted: usize,
+    /// Those that some node answers for.
+    pub owned: usize,
+    /// Those that this node answers for.
+    pub here: usize,
+}
+
+/// Counts what [`vips`] shows.
+pub fn tally(vips: &Vips, snapshot: &Snapshot) -> Tally {
+    let shown = vips.shown();
+    let owners: Vec<_> =
+        snapshot.announcements.keys().filter_map(|address| shown.addresses.get(address)?.view.owner.as_ref()).collect();
+    let here = owners.iter().filter(|owner| ***owner == shown.node).count();
+    Tally { wanted: snapshot.announcements.len(), owned: owners.len(), here }
+}
+
 fn vip(shown: &Shown, address: IpAddr, announcement: &Announcement, known: Option<&ShownAddress>) -> VipView {
     let mut view = VipView {
         address: address.to_string(),

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: every check that CI runs, the fast ones first. One profile (dev) for everything that is built.
 
 mod chart;
+mod dashboard;
 mod demo;
 mod examples;
 mod h2spec;
@@ -36,6 +37,7 @@ static STEPS: &[Step] = &[
     Step { name: "examples", about: "`postern check` over examples/", run: examples::run },
     Step { name: "h2spec", about: "HTTP/2 conformance of the built binary, plain and over TLS", run: h2spec::run },
     Step { name: "demo", about: "`postern demo` end to end with curl", run: demo::run },
+    Step { name: "dashboard", about: "the dashboard in a real Chromium", run: dashboard::run },
     Step { name: "chart", about: "the Helm chart and all manifests that are shipped", run: chart::run },
     Step { name: "kubernetes", about: "against a real API server, built from its Go modules", run: kubernetes::run },
 ];

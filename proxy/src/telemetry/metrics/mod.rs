@@ -16,6 +16,7 @@ pub mod family;
 pub mod label;
 mod process;
 mod series;
+mod traffic;
 mod vip;
 
 use std::{
@@ -30,6 +31,7 @@ pub use control::Control;
 pub use exposition::Format;
 pub use label::{CodeClass, FailureReason, HandOver, Handshake, Limit, Protocol, Stage, Wire};
 pub use series::{ClusterCell, ClusterSeries, Clusters, Routes};
+pub use traffic::Traffic;
 
 use self::{
     cell::{Counter, Histogram},
