@@ -141,6 +141,7 @@ fn a_node_serves_follows_its_manifests_and_shows_what_it_does() {
         shows_the_dashboard(admin).await;
         shows_verdicts(admin).await;
         searches(admin).await;
+        answers_tools_made_for_traefik(admin).await;
         explains(admin).await;
         guards(admin).await;
         counts(admin).await;
@@ -189,6 +190,48 @@ async fn searches(admin: SocketAddr) {
         let answer = get(admin, "localhost", &format!("/api/v1/{target}")).await;
         let found: serde_json::Value = serde_json::from_str(body(&answer)).expect("JSON");
         assert_eq!(found["total"], total, "{target}: {found}");
+    }
+}
+
+/// Shapes and paging of Traefik's API, and what it must not show.
+async fn answers_tools_made_for_traefik(admin: SocketAddr) {
+    let ask = async |target: &str| {
+        let answer = get(admin, "localhost", target).await;
+        assert_eq!(status(&answer), "200", "{target}: {answer}");
+        let json: serde_json::Value = serde_json::from_str(body(&answer)).expect("JSON");
+        (json, answer)
+    };
+    assert_eq!(body(&get(admin, "localhost", "/ping").await), "OK");
+    let (routers, answer) = ask("/api/http/routers?search=old&per_page=1").await;
+    assert!(answer.contains("x-next-page: 1\r\n"), "{answer}");
+    let router = &routers[0];
+    assert_eq!(router["name"], "shop-web-old-example-com@kubernetes", "{router}");
+    assert_eq!(router["rule"], "Host(`old.example.com`) && PathPrefix(`/`)");
+    assert_eq!(router["entryPoints"], serde_json::json!(["web", "websecure"]));
+    assert_eq!(router["service"], "shop-web-80@kubernetes");
+    let (disabled, _) = ask("/api/http/routers?status=disabled").await;
+    assert_eq!(disabled.as_array().map(Vec::len), Some(1), "{disabled}");
+    assert!(disabled[0]["error"][0].as_str().is_some_and(|why| why.contains("missing")), "{disabled}");
+    let (service, _) = ask("/api/http/services/shop-web-80@kubernetes").await;
+    assert_eq!((&service["type"], &service["provider"]), (&"loadbalancer".into(), &"kubernetes".into()), "{service}");
+    assert!(service["serverStatus"].as_object().is_some_and(|all| all.values().all(|up| up == "UP")), "{service}");
+    let (overview, _) = ask("/api/overview").await;
+    assert_eq!(
+        overview["http"]["routers"],
+        serde_json::json!({ "total": 2, "warnings": 0, "errors": 1 }),
+        "{overview}"
+    );
+    let (raw, _) = ask("/api/rawdata").await;
+    assert_eq!(raw["routers"]["shop-web-old-example-com@kubernetes"]["status"], "enabled", "{raw}");
+    let (points, _) = ask("/api/entrypoints").await;
+    assert_eq!(points[0]["address"], ":80", "{points}");
+    assert!(ask("/api/version").await.0["Version"].is_string());
+    for (target, expected) in [
+        ("/api/http/routers?page=9", "400"),
+        ("/api/http/routers/none@kubernetes", "404"),
+        ("/api/http/routersx", "404"),
+    ] {
+        assert_eq!(status(&get(admin, "localhost", target).await), expected, "{target}");
     }
 }
 
@@ -254,9 +297,14 @@ fn the_admin_server_answers_at_its_vip_to_those_alone_who_may_ask() {
 }
 
 async fn answers_scrapers(metrics: SocketAddr) {
-    for (target, expected) in
-        [("/metrics", "200"), ("/healthz", "200"), ("/readyz", "200"), ("/", "404"), ("/api/v1/overview", "404")]
-    {
+    for (target, expected) in [
+        ("/metrics", "200"),
+        ("/healthz", "200"),
+        ("/readyz", "200"),
+        ("/ping", "200"),
+        ("/", "404"),
+        ("/api/v1/overview", "404"),
+    ] {
         assert_eq!(status(&get(metrics, "127.0.0.1", target).await), expected, "{target}");
     }
     let drain = ask(metrics, "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").await;

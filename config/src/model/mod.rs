@@ -12,6 +12,7 @@ pub mod filter;
 pub mod go_regex;
 pub mod host;
 pub mod id;
+pub mod internal;
 pub mod middleware;
 pub mod path;
 pub mod request;

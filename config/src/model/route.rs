@@ -10,6 +10,7 @@ use super::{
     filter::Filter,
     host::HostPattern,
     id::{ClusterId, MiddlewareId, ObjectId},
+    internal::Internal,
     path::{PathPattern, PathRegex},
     request::{Condition, RequestKey},
 };
@@ -306,6 +307,8 @@ pub struct Backend {
 pub enum Target {
     /// A cluster slot.
     Cluster(ClusterId),
+    /// Postern itself.
+    Internal(Internal),
     /// A reference that may not or cannot be followed.
     Invalid {
         /// For log, `explain` and the admin API.

@@ -140,6 +140,7 @@ fn forward(forward: &Forward) -> String {
 fn backend(backend: &Backend) -> String {
     let mut text = match &backend.target {
         Target::Cluster(id) => id.to_string(),
+        Target::Internal(service) => service.to_string(),
         Target::Invalid { reason } => format!("invalid ({reason})"),
     };
     if backend.weight != 1 {

@@ -72,10 +72,10 @@ fn answer(file: &File) -> Answer {
     answer
 }
 
-/// The page's links are relative to a folder.
+/// The page's links are relative to a folder, and so is this: a route may have taken a prefix away.
 fn moved() -> Answer {
     let mut answer = text(StatusCode::PERMANENT_REDIRECT, "");
-    answer.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/dashboard/"));
+    answer.headers_mut().insert(header::LOCATION, HeaderValue::from_static("dashboard/"));
     answer
 }
 

@@ -1,15 +1,17 @@
 //! Shows state; changes nothing but the log level and the begin of a drain. Lives on the control runtime.
 //!
 //! Questions come in through the doors of [`door`], [`server`] takes connections, [`guard`] decides who may ask, [`api`]
-//! answers, [`crate::view`] says what is shown.
+//! answers, [`traefik`] and [`dashboard`] beside it, [`crate::view`] says what is shown.
 
 mod api;
 mod berth;
 mod dashboard;
 mod door;
 mod guard;
+mod inside;
 mod server;
 mod socket;
+mod traefik;
 
 use std::sync::{
     Arc,
@@ -27,6 +29,7 @@ use tokio::sync::{Notify, watch};
 
 pub use berth::Berth;
 pub use door::{DoorError, Doors};
+pub use inside::open as open_inside;
 
 use crate::{announce::Vips, listener::Status, peer, telemetry::log::LevelControl, worker::Shared};
 

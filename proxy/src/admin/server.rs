@@ -80,9 +80,10 @@ fn answer(request: &Request<Incoming>, state: &State, audience: Audience) -> Res
     let hosts = &state.shared.settings.admin.hosts;
     let verdict = guard::judge(request.method(), request.uri(), request.headers(), hosts);
     let mut response = match verdict {
-        Ok(()) if audience == Audience::Scrapers && !api::is_for_scrapers(request.uri()) => {
-            api::error(StatusCode::NOT_FOUND, "only /metrics, /healthz and /readyz are answered at metrics.address")
-        }
+        Ok(()) if audience == Audience::Scrapers && !api::is_for_scrapers(request.uri()) => api::error(
+            StatusCode::NOT_FOUND,
+            "only /metrics, /healthz, /readyz and /ping are answered at metrics.address",
+        ),
         Ok(()) if audience == Audience::Viewers && !request.method().is_safe() => {
             api::error(StatusCode::METHOD_NOT_ALLOWED, "nothing is changed from admin.vip: ask at admin.address")
         }
@@ -100,7 +101,7 @@ fn answer(request: &Request<Incoming>, state: &State, audience: Audience) -> Res
 }
 
 /// Nothing that is answered may be kept, framed, sniffed, or run.
-fn harden(response: &mut Response<Full<Bytes>>) {
+pub(super) fn harden(response: &mut Response<Full<Bytes>>) {
     let fields = [
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

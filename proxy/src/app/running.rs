@@ -38,7 +38,7 @@ use super::{
     succession::{Desk, Succession},
 };
 use crate::{
-    admin::{DoorError, Doors, State},
+    admin::{DoorError, Doors, State, open_inside},
     announce::{self, Served},
     exchange::{self, Body, Connection},
     handover,
@@ -53,7 +53,7 @@ use crate::{
     },
     tls::TlsError,
     upstream::{self, health},
-    worker::{Shared, Worker, Workers},
+    worker::{Inside, Shared, Worker, Workers},
 };
 
 /// Another node takes an address within a second, or there is none that can.
@@ -183,6 +183,7 @@ impl App {
             log_level,
             publisher.counts(),
         ));
+        open_inside(&state);
         let (tell, plans) = watch::channel(0);
         let served = Served {
             shared: state.shared.clone(),
@@ -425,6 +426,7 @@ fn shared(settings: Settings, offload: &Offload) -> Shared {
         metrics,
         offload: offload.handle(),
         observing: AtomicBool::new(!settings.roles.serve),
+        inside: Inside::default(),
         settings: Arc::new(settings),
     }
 }

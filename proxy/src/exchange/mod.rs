@@ -5,6 +5,7 @@ mod body;
 mod completion;
 pub mod filter;
 pub mod forwarded;
+pub(crate) mod internal;
 pub mod normalise;
 mod serve;
 

@@ -32,7 +32,7 @@ use crate::{
     plan::{self, Plan},
     settings::Settings,
     telemetry::{access_log, metrics::Metrics},
-    worker::{Shared, Worker},
+    worker::{Inside, Shared, Worker},
 };
 
 /// A middleware from the YAML of its `spec`.
@@ -172,6 +172,7 @@ pub(super) fn worker() -> Rc<Worker> {
         metrics: Arc::new(Metrics::new(1)),
         offload: tokio::runtime::Handle::current(),
         observing: AtomicBool::new(false),
+        inside: Inside::default(),
     };
     Rc::new(Worker::new(0, Arc::new(shared), access_log::Queue::default()))
 }

@@ -25,7 +25,7 @@ use super::{
     upgrade::Upgrade,
 };
 use crate::{
-    exchange::{Body, Exchange, FilterSite, Flow, filter, forwarded::WithholdForwardedFor},
+    exchange::{Body, Exchange, FilterSite, Flow, filter, forwarded::WithholdForwardedFor, internal},
     plan::Plan,
     respond::Failure,
     settings::UpstreamDefaults,
@@ -52,6 +52,10 @@ pub async fn forward(
         if let Flow::Answer(response) = filter::run(filter, FilterSite::Backend(at, index), exchange) {
             return Ok(response);
         }
+    }
+    if let Target::Internal(service) = backend.target {
+        // Boxed, since it is rare, and every request would carry the room for it.
+        return Box::pin(internal::answer(service, exchange, worker)).await;
     }
     let cluster = resolve(&plan, forward, backend)?;
     let upgrade = Upgrade::take(&mut exchange.parts)?.map(Box::new);
@@ -103,6 +107,7 @@ pub(super) fn resolve<'p>(plan: &'p Plan, forward: &Forward, backend: &Backend) 
     let unresolved = |reason: Arc<str>| Failure::Unresolved { status: forward.unresolved, reason };
     match &backend.target {
         Target::Invalid { reason } => Err(unresolved(reason.clone())),
+        Target::Internal(service) => Err(unresolved(format!("{service} has no endpoints").into())),
         Target::Cluster(id) => {
             let cluster = plan.clusters.get(id);
             let cluster = cluster.ok_or_else(|| unresolved(format!("cluster {id} is not there").into()))?;

@@ -83,9 +83,12 @@ pub enum OutcomeView {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendView {
-    /// The cluster; absent when the reference is invalid.
+    /// The cluster, or Postern's own service; absent when the reference is invalid.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cluster: Option<String>,
+    /// Whether it is Postern's own service, which has no endpoints.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub internal: bool,
     /// Share, relative to the other backends.
     pub weight: u32,
     /// Why requests to it fail.
@@ -117,7 +120,7 @@ fn no_backend(backends: &[BackendView]) -> Option<String> {
     }
     let reason = |backend: &BackendView| match &backend.refused {
         Some(reason) => Some(reason.clone()),
-        None if backend.endpoints.is_empty() => {
+        None if backend.endpoints.is_empty() && !backend.internal => {
             Some(format!("{} has no endpoint", backend.cluster.as_deref().unwrap_or("a backend")))
         }
         None => None,
@@ -187,6 +190,7 @@ impl Looker<'_> {
         let weight = backend.weight;
         let refused = |cluster, reason: &str| BackendView {
             cluster,
+            internal: false,
             weight,
             refused: Some(reason.to_owned()),
             endpoints: Vec::new(),
@@ -194,11 +198,15 @@ impl Looker<'_> {
         let id = match &backend.target {
             Target::Invalid { reason } => return refused(None, reason),
             Target::Cluster(id) => id,
+            Target::Internal(service) => {
+                let cluster = Some(service.to_string());
+                return BackendView { cluster, internal: true, weight, refused: None, endpoints: Vec::new() };
+            }
         };
         match self.snapshot.clusters.get(id).map(|slot| &**slot) {
             Some(ClusterSlot::Ready(cluster)) => {
                 let endpoints = cluster.endpoints.iter().map(|endpoint| self.health.endpoint(id, endpoint)).collect();
-                BackendView { cluster: Some(id.to_string()), weight, refused: None, endpoints }
+                BackendView { cluster: Some(id.to_string()), internal: false, weight, refused: None, endpoints }
             }
             Some(ClusterSlot::Refused { reason }) => refused(Some(id.to_string()), reason),
             None => refused(Some(id.to_string()), "the cluster is not there"),

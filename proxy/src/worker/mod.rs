@@ -2,6 +2,7 @@
 //!
 //! No task on a worker runs longer than about 200 µs without yielding; what takes longer goes to [`Shared::offload`].
 
+mod inside;
 mod threads;
 
 use std::{
@@ -12,6 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
+pub use inside::{Ask, Inside};
 pub use threads::{WorkerHandle, Workers};
 
 use crate::{
@@ -38,6 +40,8 @@ pub struct Shared {
     pub offload: tokio::runtime::Handle,
     /// Another edge serves here, and this process only reports what it would do: no socket is bound, no backend probed.
     pub observing: AtomicBool,
+    /// Answers for routes that lead to Postern itself.
+    pub inside: Inside,
 }
 
 /// One worker's own things. Lives in an `Rc`; never crosses threads.

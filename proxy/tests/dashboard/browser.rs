@@ -2,7 +2,7 @@
 //! (<https://chromedevtools.github.io/devtools-protocol/>): one page, what it does, and everything that it says.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -102,8 +102,10 @@ impl Page {
     /// Loads `url`, to its end.
     pub(crate) async fn load(&mut self, url: &str) {
         self.events.retain(|event| event["method"] != "Page.loadEventFired");
-        self.call("Page.navigate", json!({ "url": url })).await;
-        while !self.events.iter().any(|event| event["method"] == "Page.loadEventFired") {
+        let navigated = self.call("Page.navigate", json!({ "url": url })).await;
+        // Where the fragment alone differs, nothing is loaded.
+        let is_loaded = |events: &[Value]| events.iter().any(|event| event["method"] == "Page.loadEventFired");
+        while !navigated["loaderId"].is_null() && !is_loaded(&self.events) {
             let event = self.read().await;
             self.events.push(event);
         }
@@ -186,12 +188,19 @@ impl Page {
                 Some("Runtime.consoleAPICalled") => {
                     ["error", "warning", "assert"].iter().any(|it| parameters["type"] == *it)
                 }
+                // How a browser tells that a question made no sense; the page says why.
+                Some("Log.entryAdded") if is_refused_question(&parameters["entry"]) => false,
                 Some("Log.entryAdded") => ["error", "warning"].iter().any(|it| parameters["entry"]["level"] == *it),
                 _ => false,
             }
         };
         self.events.iter().filter(is_complaint).map(|event| event["params"].to_string()).collect()
     }
+}
+
+fn is_refused_question(entry: &Value) -> bool {
+    let has = |name: &str, text: &str| entry[name].as_str().is_some_and(|value| value.contains(text));
+    has("source", "network") && has("text", "status of 400") && has("url", "/api/v1/explain?")
 }
 
 impl Drop for Page {

@@ -1,7 +1,8 @@
 //! A node with something to look at, and a page that looks at it.
 
-use std::path::Path;
+use std::{panic::AssertUnwindSafe, path::Path};
 
+use futures_util::FutureExt as _;
 use postern_proxy::{app::App, settings::Settings, telemetry::log::LevelControl};
 
 use crate::browser::Page;
@@ -78,13 +79,18 @@ pub(crate) fn look<T>(manifests: &str, test: impl AsyncFnOnce(&mut Page, &str, &
         let app = App::build(settings, LevelControl::default()).await.expect("a node");
         let (origin, state) = (format!("http://{}", app.bound().admin.expect("bound")), app.state());
         let testing = async {
-            let mut page = Page::open().await;
-            let result = test(&mut page, &origin, directory.path()).await;
+            let tested = AssertUnwindSafe(async {
+                let mut page = Page::open().await;
+                (test(&mut page, &origin, directory.path()).await, page)
+            });
+            let tested = tested.catch_unwind().await;
+            // The node ends whatever came of the test.
             state.drain.notify_one();
-            (result, page)
+            tested
         };
         let never = std::future::pending::<()>;
-        let ((result, page), ()) = tokio::join!(testing, app.run(never(), never()));
+        let (tested, ()) = tokio::join!(testing, app.run(never(), never()));
+        let (result, page) = tested.unwrap_or_else(|failure| std::panic::resume_unwind(failure));
         assert_only_looked(&page, &origin);
         result
     })

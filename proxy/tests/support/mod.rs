@@ -21,7 +21,7 @@ use postern_proxy::{
     protocol::http::{Accepted, Spoken, serve},
     settings::Settings,
     telemetry::{access_log, metrics::Metrics},
-    worker::{Shared, Worker},
+    worker::{Inside, Shared, Worker},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -48,6 +48,7 @@ pub(crate) fn worker(settings: Settings) -> Rc<Worker> {
         metrics: Arc::new(Metrics::new(1)),
         offload: tokio::runtime::Handle::current(),
         observing: AtomicBool::new(false),
+        inside: Inside::default(),
     };
     Rc::new(Worker::new(0, Arc::new(shared), access_log::Queue::default()))
 }

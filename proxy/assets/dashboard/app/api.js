@@ -3,10 +3,12 @@
 import { note } from "./clock.js";
 
 const PATIENCE = 10_000;
+/** Where the page lies, without the folder that Traefik's dashboard has: a route may have put a prefix before both. */
+const BASE = new URL(location.pathname.replace(/dashboard\/$/, ""), location.origin);
 
 /** The answer to `path` below /api/v1, as it was parsed. Parameters that are empty are left out; arrays are repeated. */
 export async function get(path, parameters = {}, signal = undefined) {
-  const url = new URL(`/api/v1/${path}`, location.origin);
+  const url = new URL(`api/v1/${path}`, BASE);
   for (const [name, value] of Object.entries(parameters)) {
     for (const one of [value].flat()) {
       if (one !== "" && one !== null && one !== undefined) url.searchParams.append(name, one);

@@ -146,6 +146,7 @@ fn has((listener, host, rule): &(&Listener, &HostPattern, &Rule), words: &Words)
     if let Outcome::Forward(forward) = &rule.action.outcome {
         texts.extend(forward.backends.iter().filter_map(|backend| match &backend.target {
             Target::Cluster(id) => Some(id.to_string()),
+            Target::Internal(service) => Some(service.to_string()),
             Target::Invalid { .. } => None,
         }));
     }

@@ -9,11 +9,10 @@ use std::net::IpAddr;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::Serialize;
 
-use answer::json_with;
-pub(super) use answer::{Answer, error, json, response, text};
-use query::Query;
+pub(super) use answer::{Answer, error, json, json_with, response, text};
+pub(super) use query::Query;
 
-use super::{State, dashboard};
+use super::{State, dashboard, traefik};
 use crate::{
     announce::Command,
     explain::{self, Question},
@@ -45,7 +44,7 @@ const ENDPOINTS: &[Endpoint] = &[
     get("/api", |_, _, _| text(StatusCode::OK, paths())),
     get("/healthz", |_, _, _| text(StatusCode::OK, "ok\n")),
     get("/readyz", ready),
-    get("/metrics", metrics),
+    get("/metrics", |state, _, headers| metrics(state, headers)),
     get("/api/v1/version", |_, _, _| json(&Version { version: env!("CARGO_PKG_VERSION") })),
     get("/api/v1/overview", |state, _, _| json(&overview(state))),
     get("/api/v1/objects", lists::objects),
@@ -82,22 +81,25 @@ fn paths() -> String {
 
 /// Whether this path says how Postern is, and nothing of what it serves.
 pub(super) fn is_for_scrapers(uri: &Uri) -> bool {
-    matches!(uri.path(), "/healthz" | "/readyz" | "/metrics")
+    matches!(uri.path(), "/healthz" | "/readyz" | "/metrics" | "/ping")
 }
 
 /// Answers a request that may be made.
 pub(super) fn answer(method: &Method, uri: &Uri, headers: &HeaderMap, state: &State) -> Answer {
+    const OTHER_METHOD: &str = "this path is asked with another method";
     let method = if *method == Method::HEAD { &Method::GET } else { method };
-    if let Some(file) = dashboard::find(uri.path()).filter(|_| *method == Method::GET) {
-        return file;
+    let (path, query) = (uri.path(), Query::parse(uri.query().unwrap_or_default()));
+    let mut there = ENDPOINTS.iter().filter(|endpoint| endpoint.path == path).peekable();
+    if there.peek().is_some() {
+        return match there.find(|endpoint| endpoint.method == *method) {
+            Some(endpoint) => (endpoint.answer)(state, &query, headers),
+            None => error(StatusCode::METHOD_NOT_ALLOWED, OTHER_METHOD),
+        };
     }
-    let mut there = ENDPOINTS.iter().filter(|endpoint| endpoint.path == uri.path()).peekable();
-    if there.peek().is_none() {
-        return error(StatusCode::NOT_FOUND, "no such path; /api lists them");
-    }
-    match there.find(|endpoint| endpoint.method == *method) {
-        Some(endpoint) => (endpoint.answer)(state, &Query::parse(uri.query().unwrap_or_default()), headers),
-        None => error(StatusCode::METHOD_NOT_ALLOWED, "this path is asked with another method"),
+    match dashboard::find(path).or_else(|| traefik::find(path, &query, state)) {
+        Some(_) if *method != Method::GET => error(StatusCode::METHOD_NOT_ALLOWED, OTHER_METHOD),
+        Some(answer) => answer,
+        None => error(StatusCode::NOT_FOUND, "no such path; /api lists them"),
     }
 }
 
@@ -124,7 +126,8 @@ fn ask(state: &State, command: Command, done: &'static str) -> Answer {
     json_with(StatusCode::ACCEPTED, &Done { done })
 }
 
-fn metrics(state: &State, _: &Query, headers: &HeaderMap) -> Answer {
+/// Every series, in the format that `headers` ask for.
+pub(super) fn metrics(state: &State, headers: &HeaderMap) -> Answer {
     let format = Format::from_accept(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
     let status = state.listeners.load();
     let listener_errors: Vec<_> =

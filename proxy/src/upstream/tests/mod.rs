@@ -53,7 +53,7 @@ use crate::{
     respond::Failure,
     settings::Settings,
     telemetry::{access_log, metrics::Metrics},
-    worker::{Shared, Worker},
+    worker::{Inside, Shared, Worker},
 };
 
 /// Runs `test` as a worker runs its tasks. What hangs fails.
@@ -122,6 +122,7 @@ impl Plans {
             metrics: Arc::new(Metrics::new(1)),
             offload: tokio::runtime::Handle::current(),
             observing: std::sync::atomic::AtomicBool::new(false),
+            inside: Inside::default(),
         };
         let worker = Rc::new(Worker::new(0, Arc::new(shared), access_log::Queue::default()));
         World { worker, forward: self.forward }

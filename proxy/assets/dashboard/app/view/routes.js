@@ -48,7 +48,6 @@ export function steps(all) {
 export function outcome(it, closed = undefined) {
   if (it.kind === "redirect") return badge("calm", `redirect ${it.status}`);
   if (it.kind === "closed") return [badge("bad", `closed, ${it.status}`), h("div", { class: "why" }, it.reason)];
-  if (it.kind === "internal") return h("span", {}, h("span", { class: "kind" }, "internal"), " ", code(it.service));
   return [closed ? badge("bad", "closed") : null, backends(it.backends)];
 }
 
@@ -58,7 +57,8 @@ export function backends(all) {
   const share = (one) => (all.length > 1 ? h("span", { class: "share" }, sum ? `${Math.round((100 * one.weight) / sum)} %` : "0 %") : null);
   return h("ul", { class: "backends" }, all.map((one) =>
     h("li", {}, share(one), one.cluster ? code(one.cluster) : null,
-      one.refused || !one.endpoints.length ? h("div", { class: "why" }, one.refused ?? "no endpoint")
+      one.internal ? h("div", { class: "aside" }, "Postern itself")
+        : one.refused || !one.endpoints.length ? h("div", { class: "why" }, one.refused ?? "no endpoint")
         : h("ul", { class: "endpoints" }, one.endpoints.map(endpoint)))));
 }
 
