@@ -24,7 +24,7 @@ use postern_proxy::{
     plan::{Live, Plan},
     settings::Settings,
     telemetry::{access_log, metrics::Metrics},
-    worker::{Shared, Worker, Workers},
+    worker::{Inside, Shared, Worker, Workers},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,6 +65,7 @@ fn world(settings: Settings, workers: usize) -> World {
         metrics: Arc::new(Metrics::new(workers)),
         offload: runtime.handle().clone(),
         observing: std::sync::atomic::AtomicBool::new(false),
+        inside: Inside::default(),
     });
     let queues = (0..workers).map(|_| access_log::Queue::default()).collect();
     let threads = Workers::start(&shared, queues).expect("threads");

@@ -296,6 +296,78 @@ fn the_admin_server_answers_at_its_vip_to_those_alone_who_may_ask() {
     });
 }
 
+/// The way in that people have from Traefik: a route to its API, behind an allow-list.
+#[test]
+fn a_route_leads_to_the_dashboard_and_to_nothing_that_changes() {
+    const ROUTES: &str = "
+apiVersion: traefik.io/v1alpha1
+kind: Middleware
+metadata: {name: lan, namespace: edge}
+spec: {ipAllowList: {sourceRange: [127.0.0.0/8]}}
+---
+apiVersion: traefik.io/v1alpha1
+kind: Middleware
+metadata: {name: elsewhere, namespace: edge}
+spec: {ipAllowList: {sourceRange: [192.0.2.0/24]}}
+---
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {name: inside, namespace: edge}
+spec:
+  entryPoints: [web]
+  routes:
+  - match: Host(`traefik.example.com`) && (PathPrefix(`/api`) || PathPrefix(`/dashboard`))
+    middlewares: [{name: lan}]
+    services: [{kind: TraefikService, name: api@internal}]
+  - match: Host(`refused.example.com`)
+    middlewares: [{name: elsewhere}]
+    services: [{kind: TraefikService, name: api@internal}]
+  - match: Host(`all.example.com`)
+    services: [{kind: TraefikService, name: api@internal}]
+  - match: Host(`metrics.example.com`)
+    services: [{kind: TraefikService, name: prometheus@internal}]
+  - match: Host(`ping.example.com`)
+    services: [{kind: TraefikService, name: ping@internal}]
+";
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("all.yaml"), ROUTES).expect("written");
+    with_node(directory.path(), async |bound| {
+        let web = bound.listener(80).expect("bound");
+        for (host, target, expected) in [
+            ("traefik.example.com", "/dashboard/", "200"),
+            ("traefik.example.com", "/dashboard", "308"),
+            ("traefik.example.com", "/dashboard/app/main.js", "200"),
+            ("traefik.example.com", "/api/v1/overview", "200"),
+            ("traefik.example.com", "/api/version", "200"),
+            ("traefik.example.com", "/", "404"),
+            ("refused.example.com", "/api/v1/overview", "403"),
+            ("all.example.com", "/", "200"),
+            ("all.example.com", "/metrics", "404"),
+            ("all.example.com", "/api/v1/drain", "405"),
+            ("metrics.example.com", "/metrics", "200"),
+            ("ping.example.com", "/ping", "200"),
+        ] {
+            let answer = get(web, host, target).await;
+            assert_eq!(status(&answer), expected, "{host}{target}: {answer}");
+        }
+        let page = get(web, "traefik.example.com", "/dashboard/").await;
+        assert!(page.contains("script-src 'self'") && page.contains("<title>Postern</title>"), "{page}");
+        for target in ["/api/v1/drain", "/api/v1/vips/drain", "/api/v1/log-level?level=trace", "/api/v1/overview"] {
+            let post = format!("POST {target} HTTP/1.1\r\nHost: all.example.com\r\nConnection: close\r\n\r\n");
+            assert_eq!(status(&ask(web, &post).await), "405", "{target}");
+        }
+        let admin = bound.admin.expect("bound");
+        let problems = get(admin, "localhost", "/api/v1/problems").await;
+        assert_eq!(problems.matches("InternalServiceOpen").count(), 2, "{problems}");
+        let explained = get(admin, "localhost", "/api/v1/explain?url=http://all.example.com/").await;
+        assert!(explained.contains("api@internal") && !explained.contains("has no endpoint"), "{explained}");
+        let router = get(admin, "localhost", "/api/http/routers?search=all.example.com").await;
+        assert!(router.contains("\"service\":\"api@internal\"") && router.contains("enabled"), "{router}");
+        let drain = "POST /api/v1/drain HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        assert_eq!(status(&ask(admin, drain).await), "202");
+    });
+}
+
 async fn answers_scrapers(metrics: SocketAddr) {
     for (target, expected) in [
         ("/metrics", "200"),

@@ -228,7 +228,7 @@ pub fn rules(listener: &Listener) -> Vec<(&HostPattern, &Rule)> {
 
 /// How many [`rules`] there are.
 pub fn count(listener: &Listener) -> usize {
-    listener.hosts.iter().flat_map(|entry| &entry.layers).map(|(_, paths)| paths.rules().count()).sum()
+    listener.hosts.iter().flat_map(|entry| entry.tables()).map(|paths| paths.rules().count()).sum()
 }
 
 /// What a request must fulfil beside host and path.

@@ -118,7 +118,8 @@ export function endpoint(it) {
 export function path(pattern) {
   const [kind, text] = pattern.startsWith("=") ? ["exact", pattern.slice(1)]
     : pattern.startsWith("~") ? ["regex", pattern.slice(1)]
-    : ["prefix", pattern.replace(/\/\*$/, "") || "/"];
+    : pattern.endsWith("/*") || pattern === "*" ? ["prefix", pattern.replace(/\/?\*$/, "") || "/"]
+    : ["beginning", pattern.slice(0, -1)];
   return h("span", { class: "path" }, code(text), kind === "prefix" ? null : h("span", { class: "kind" }, kind));
 }
 

@@ -19,6 +19,9 @@ use super::{
 /// Says which page comes next; 1 after the last.
 const NEXT_PAGE: &str = "x-next-page";
 
+/// Makes a list of what there is now.
+type Make = fn(&State) -> List;
+
 /// The answer to a GET of `path`, if it is one of Traefik's.
 pub(super) fn find(path: &str, query: &Query, state: &State) -> Option<Answer> {
     match path {
@@ -38,7 +41,7 @@ pub(super) fn find(path: &str, query: &Query, state: &State) -> Option<Answer> {
 }
 
 /// Each list with those who make it. TCP and UDP have no routers of their own yet; passthrough is by SNI.
-const LISTS: [(&str, fn(&State) -> List); 9] = [
+const LISTS: [(&str, Make); 9] = [
     ("entrypoints", entry_points),
     ("http/routers", router::http),
     ("http/services", service::http),

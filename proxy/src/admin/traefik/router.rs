@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use postern_config::{
     model::{
         host::HostPattern,
-        route::{Rule, Target, ValueMatch},
+        path::PathPattern,
+        route::{Family, Rule, Target, ValueMatch},
     },
     snapshot::{Listener, SniAction, SniEntry, Transport},
 };
@@ -16,7 +17,7 @@ use crate::{
     admin::State,
     view::{
         cluster::Health,
-        rule::{self, Looker, RuleView},
+        rule::{self, Looker},
     },
 };
 
@@ -24,44 +25,75 @@ use crate::{
 pub(super) fn http(state: &State) -> List {
     let plan = state.shared.plan.load();
     let looker = Looker { snapshot: &plan.snapshot, health: &Health::look(&state.shared.live.upstream) };
-    let mut routers = BTreeMap::new();
+    let mut groups: BTreeMap<_, Group<'_>> = BTreeMap::new();
     for listener in plan.snapshot.listeners.values() {
         for (host, rule) in rule::rules(listener) {
             let text = text(host, rule);
-            let path = rule.path.to_string();
-            let path = path.trim_start_matches(['=', '~']).trim_end_matches("/*");
-            let local = kubernetes::router(&rule.source.object, &written(host), path, &text);
-            let name = format!("{local}@{}", kubernetes::provider(&rule.source.object));
-            let router = routers.entry(name.clone()).or_insert_with(|| {
-                router(&name, &text, &looker.rule(host, rule), kubernetes::provider(&rule.source.object))
-            });
-            on(router, listener);
+            // Of a rule in Traefik's language, all branches are one router; of any other, each match is.
+            let branch = if rule.rank.family == Family::Ranked { String::new() } else { text.clone() };
+            let key = (&rule.source.object, rule.source.rule_index, branch);
+            let group = groups.entry(key).or_insert_with(|| Group { host, rule, texts: Vec::new(), on: Vec::new() });
+            group.add(text, listener);
         }
     }
-    List(routers.into_values().collect())
+    List(groups.into_values().map(|group| group.router(&looker)).collect())
 }
 
-fn router(name: &str, text: &str, rule: &RuleView, provider: &str) -> Value {
-    let middlewares = rule.steps.iter().filter_map(|step| step.middleware.as_deref());
-    let middlewares: Vec<_> = middlewares.map(service::middleware_name).collect();
-    let mut router = json!({
-        "entryPoints": [],
-        "service": service::of(rule, name),
-        "rule": text,
-        "priority": text.len(),
-        "status": "enabled",
-        "using": [],
-        "name": name,
-        "provider": provider,
-    });
-    if !middlewares.is_empty() {
-        router["middlewares"] = json!(middlewares);
+/// What becomes one router.
+struct Group<'s> {
+    host: &'s HostPattern,
+    rule: &'s Rule,
+    texts: Vec<String>,
+    on: Vec<&'s Listener>,
+}
+
+impl<'s> Group<'s> {
+    fn add(&mut self, text: String, listener: &'s Listener) {
+        if !self.texts.contains(&text) {
+            self.texts.push(text);
+        }
+        if !self.on.iter().any(|known| known.key == listener.key) {
+            self.on.push(listener);
+        }
     }
-    if let Some(reason) = rule.closed_because() {
-        router["status"] = json!("disabled");
-        router["error"] = json!([reason]);
+
+    fn router(self, looker: &Looker<'_>) -> Value {
+        let object = &self.rule.source.object;
+        let text = self.texts.join(" || ");
+        let local = kubernetes::router(object, &written(self.host), raw_path(&self.rule.path), &text);
+        let name = format!("{local}@{}", kubernetes::provider(object));
+        let rule = looker.rule(self.host, self.rule);
+        let middlewares = rule.steps.iter().filter_map(|step| step.middleware.as_deref());
+        let middlewares: Vec<_> = middlewares.map(service::middleware_name).collect();
+        let mut router = json!({
+            "entryPoints": [],
+            "service": service::of(&rule, &name),
+            "rule": text,
+            "priority": self.rule.rank.priority,
+            "status": "enabled",
+            "using": [],
+            "name": name,
+            "provider": kubernetes::provider(object),
+        });
+        if !middlewares.is_empty() {
+            router["middlewares"] = json!(middlewares);
+        }
+        if let Some(reason) = rule.closed_because() {
+            router["status"] = json!("disabled");
+            router["error"] = json!([reason]);
+        }
+        self.on.into_iter().for_each(|listener| on(&mut router, listener));
+        router
     }
-    router
+}
+
+fn raw_path(path: &PathPattern) -> &str {
+    match path {
+        PathPattern::Exact(text) | PathPattern::Start(text) => text,
+        PathPattern::Prefix(text) if text.is_empty() => "/",
+        PathPattern::Prefix(text) => text,
+        PathPattern::Regex(regex) => regex.as_str(),
+    }
 }
 
 /// Notes that it is on `listener` too.
@@ -83,12 +115,12 @@ pub(super) fn tcp(state: &State) -> List {
     let mut routers = BTreeMap::new();
     for listener in plan.snapshot.listeners.values() {
         for entry in listener.sni.iter() {
-            let (forward, passthrough) = match &entry.action {
+            let (tunnel, passthrough) = match &entry.action {
                 SniAction::Terminate(_) => continue,
-                SniAction::Passthrough(forward) => (forward, true),
-                SniAction::TerminateTcp(_, forward) => (forward, false),
+                SniAction::Passthrough(tunnel) => (tunnel, true),
+                SniAction::TerminateTcp(_, tunnel) => (tunnel, false),
             };
-            let cluster = forward.backends.iter().find_map(|backend| match &backend.target {
+            let cluster = tunnel.forward.backends.iter().find_map(|backend| match &backend.target {
                 Target::Cluster(id) => Some(service::name(id.as_str())),
                 _ => None,
             });
@@ -102,7 +134,7 @@ pub(super) fn tcp(state: &State) -> List {
                     "status": "enabled",
                     "using": [],
                     "name": name,
-                    "provider": "kubernetesgateway",
+                    "provider": kubernetes::provider(&entry.owner.object),
                 })
             });
             let tls = router["tls"].clone();
@@ -114,7 +146,8 @@ pub(super) fn tcp(state: &State) -> List {
 }
 
 fn tcp_name(entry: &SniEntry) -> String {
-    format!("{}@kubernetesgateway", kubernetes::normalise(&format!("{} {}", entry.owner.object, entry.pattern)))
+    let local = kubernetes::normalise(&format!("{} {}", entry.owner.object, entry.pattern));
+    format!("{local}@{}", kubernetes::provider(&entry.owner.object))
 }
 
 fn sni(pattern: &HostPattern) -> String {
@@ -142,14 +175,14 @@ fn text(host: &HostPattern, rule: &Rule) -> String {
         HostPattern::OneLabel(suffix) => Some(format!("Host(`*.{suffix}`)")),
         HostPattern::Subdomains(suffix) => Some(format!("HostRegexp(`^.+\\.{}$`)", suffix.replace('.', "\\."))),
     };
-    let path = rule.path.to_string();
-    let path = match (path.strip_prefix('='), path.strip_prefix('~'), path.strip_suffix("/*")) {
-        (Some(exact), ..) => format!("Path(`{exact}`)"),
-        (_, Some(regex), _) => format!("PathRegexp(`{regex}`)"),
-        (.., Some("")) => "PathPrefix(`/`)".to_owned(),
-        (.., prefix) => format!("PathPrefix(`{}`)", prefix.unwrap_or(&path)),
+    let path = match &rule.path {
+        PathPattern::Exact(text) => Some(format!("Path(`{text}`)")),
+        PathPattern::Prefix(text) if text.is_empty() => Some("PathPrefix(`/`)".to_owned()),
+        PathPattern::Start(text) if text.is_empty() => None,
+        PathPattern::Prefix(text) | PathPattern::Start(text) => Some(format!("PathPrefix(`{text}`)")),
+        PathPattern::Regex(regex) => Some(format!("PathRegexp(`{}`)", regex.as_str())),
     };
-    let parts: Vec<_> = host.into_iter().chain([path]).chain(conditions(rule)).collect();
+    let parts: Vec<_> = host.into_iter().chain(path).chain(conditions(rule)).collect();
     parts.join(" && ")
 }
 
@@ -163,5 +196,6 @@ fn conditions(rule: &Rule) -> Vec<String> {
     let method = predicates.method.iter().map(|method| format!("Method(`{method}`)"));
     let headers = predicates.headers.iter().map(|header| pair("Header", header.name.as_str(), &header.value));
     let query = predicates.query.iter().map(|query| pair("Query", &query.name, &query.value));
-    path.chain(method).chain(headers).chain(query).collect()
+    let expression = predicates.expression.iter().map(ToString::to_string);
+    path.chain(method).chain(headers).chain(query).chain(expression).collect()
 }

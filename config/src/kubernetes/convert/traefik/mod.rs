@@ -2,6 +2,7 @@
 
 mod class;
 mod entry;
+mod internal;
 pub mod priority;
 mod reference;
 mod route;

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use http::StatusCode;
 
 use super::{
-    Site, class, entry, priority, reference,
+    Site, class, entry, internal, priority, reference,
     rule::{self, Branch},
     service::{self, Service},
     tls,
@@ -165,6 +165,7 @@ impl Maker<'_, '_> {
             }
         }
         self.site.contribution.middlewares.extend(steps.iter().cloned());
+        internal::warn(&mut self.site, route, field, &backends, &steps);
         let outcome = outcome(nowhere, backends, field)?;
         Ok(Action { steps: steps.into_iter().map(Step::Middleware).collect(), outcome })
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Site, reference};
+use super::{Site, internal, reference};
 use crate::{
     kubernetes::{
         convert::{
@@ -43,13 +43,19 @@ pub(super) fn read(
     if &*service.name == NOWHERE {
         return Ok(Service::Nowhere);
     }
-    check_kind(service, field)?;
-    not_carried(site, service, field)?;
+    let own = internal::read(service, field).transpose()?;
+    if own.is_none() {
+        check_kind(service, field)?;
+        not_carried(site, service, field)?;
+    }
     let weight = weight(service.weight, field)?;
     let middlewares = (service.middlewares.iter().enumerate())
         .map(|(at, one)| reference::middleware(site, one, &format!("{field}.middlewares[{at}]")))
         .collect::<Result<_, _>>()?;
-    let target = target(site, service, field, cookie_name)?;
+    let target = match own {
+        Some(internal) => Target::Internal(internal),
+        None => target(site, service, field, cookie_name)?,
+    };
     Ok(Service::Backend(Backend { target, weight, filters: Vec::new() }, middlewares))
 }
 

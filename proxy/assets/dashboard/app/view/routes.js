@@ -67,6 +67,6 @@ function example(row) {
   const scheme = row.transport === "tls" ? "https" : "http";
   const host = row.host === "*" ? "any.example" : row.host.replace(/^\*+\./, "any.");
   const port = row.port === (scheme === "https" ? 443 : 80) ? "" : `:${row.port}`;
-  const target = row.path.startsWith("~") ? "/" : row.path.replace(/^=/, "").replace(/\/\*$/, "") || "/";
+  const target = row.path.startsWith("~") ? "/" : row.path.replace(/^=/, "").replace(/\/?\*$/, "") || "/";
   return `${scheme}://${host}${port}${target}`;
 }
