@@ -124,6 +124,7 @@ fn file(table: &mut HostTable, place: &Place, rules: Vec<Arc<Rule>>) {
 }
 
 /// Of rules that are equal in everything but their source only the first can ever win: the others' objects are told.
+#[allow(clippy::mutable_key_type, reason = "expressions are hashed and compared by their text alone")]
 fn tell_conflicts(place: &Place, before: &[Arc<Rule>], after: &[Arc<Rule>], verdicts: &mut Verdicts) {
     let mut findings: HashMap<&ObjectId, Vec<Finding>> =
         before.iter().chain(after).map(|rule| (&rule.source.object, Vec::new())).collect();

@@ -218,7 +218,7 @@ mod tests {
         for (condition, want) in [
             (Condition::Header(name.clone(), "1".into()), true),
             (Condition::Header(name.clone(), "2".into()), false),
-            (Condition::HeaderRegex(name.clone(), regex("2$")), true),
+            (Condition::HeaderRegex(name, regex("2$")), true),
             (Condition::HeaderRegex(HeaderName::from_static("x-b"), regex("")), false),
         ] {
             let (method, peer) = (&Method::GET, IpAddr::from([127, 0, 0, 1]));

@@ -173,10 +173,10 @@ impl Listener {
         observer: &mut O,
     ) -> Option<(&'s HostPattern, &'s Arc<Rule>)> {
         for (pattern, paths) in self.hosts.ranked(request.host) {
-            if let Some(rule) = paths.find_ranked(pattern, request, best.map(|(_, rule)| rule), observer) {
-                if let Some((host, loser)) = best.replace((pattern, rule)) {
-                    observer.considered(host, loser, Considered::Outranked);
-                }
+            if let Some(rule) = paths.find_ranked(pattern, request, best.map(|(_, rule)| rule), observer)
+                && let Some((host, loser)) = best.replace((pattern, rule))
+            {
+                observer.considered(host, loser, Considered::Outranked);
             }
         }
         best

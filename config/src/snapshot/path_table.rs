@@ -65,10 +65,10 @@ impl PathTable {
         for rules in cells {
             let worth = |rule: &&'s Arc<Rule>| found.or(best).is_none_or(|best| rule.outranks(best));
             let mut contenders = rules.iter().take_while(worth);
-            if let Some(rule) = contenders.find(|rule| fits(rule, host, request, observer)) {
-                if let Some(loser) = found.replace(rule) {
-                    observer.considered(host, loser, Considered::Outranked);
-                }
+            if let Some(rule) = contenders.find(|rule| fits(rule, host, request, observer))
+                && let Some(loser) = found.replace(rule)
+            {
+                observer.considered(host, loser, Considered::Outranked);
             }
         }
         found

@@ -71,7 +71,7 @@ fn children_closed(site: &mut Site<'_, '_>, parents: usize) -> Option<Arc<str>> 
     }
     let message = "routes below others are not carried yet, and the middlewares of these may protect it; answers 503";
     site.say(
-        Finding::refused("spec.parentRefs", "NotCarried", message).remedy("write the middlewares into this route"),
+        Finding::refused("spec.parentRefs[0]", "NotCarried", message).remedy("write the middlewares into this route"),
     );
     Some("spec.parentRefs is not carried yet".into())
 }
