@@ -25,6 +25,8 @@ pub(super) struct Known<'a> {
     /// Why served addresses are not served.
     pub(super) unserved: Option<&'a Arc<str>>,
     pub(super) readiness: Readiness,
+    /// Whether the gateway answers, if it was asked.
+    pub(super) gateway_answers: Option<bool>,
     /// Whether there is a key, so that other nodes can be heard.
     pub(super) has_key: bool,
 }
@@ -36,22 +38,12 @@ impl Known<'_> {
             own.map(|(address, wish)| (*address, self.reach(*address, wish.purpose))).collect();
         let used: BTreeSet<LinkId> = addresses.values().flatten().flatten().copied().collect();
         let links = used.into_iter().filter_map(|index| Some((index, self.links.get(index).and_then(Link::mac)?)));
-        Local {
-            links: links.collect(),
-            addresses,
-            // Of served addresses alone: see `reach`.
-            unserved: None,
-            readiness: self.readiness,
-            gateway_answers: None,
-        }
+        Local { links: links.collect(), addresses, readiness: self.readiness, gateway_answers: self.gateway_answers }
     }
 
     fn reach(&self, address: IpAddr, purpose: Purpose) -> Result<BTreeSet<LinkId>, Hindrance> {
         let wish = self.wishes.get(&address);
-        let is_shared = wish.is_some_and(|wish| match &wish.candidates {
-            super::Candidates::Named(nodes) => nodes.len() > 1,
-            super::Candidates::Everybody(_) => false,
-        });
+        let is_shared = wish.is_some_and(|wish| wish.is_shared(false));
         // Two nodes that cannot hear each other would both answer.
         if is_shared && !self.has_key {
             return Err(Hindrance::Other(

@@ -6,6 +6,7 @@ mod ears;
 mod ground;
 mod local;
 mod moves;
+mod routes;
 mod run;
 mod seat;
 mod shown;
@@ -187,6 +188,14 @@ impl Wish {
             }
         };
         Announcement { candidates, elected_as: self.elected_as, purpose: self.purpose }
+    }
+
+    /// Whether another node than this one may own the address, where `others` are heard.
+    fn is_shared(&self, others: bool) -> bool {
+        match &self.candidates {
+            Candidates::Named(nodes) => nodes.len() > 1,
+            Candidates::Everybody(_) => others,
+        }
     }
 
     /// What `node` may do, if it may own the address.

@@ -75,6 +75,12 @@ impl Around<'_> {
         !is_heard && self.local.gateway_answers == Some(false)
     }
 
+    /// All others have fallen silent, some of them not for long enough to count as lost, and the gateway has not answered
+    /// since. It is too early to tell who was cut off.
+    pub(super) fn is_unsure(&self) -> bool {
+        self.local.gateway_answers == Some(false)
+    }
+
     pub(super) fn mac_of(&self, node: &str) -> Option<MacAddr> {
         self.peers.get(node).and_then(|peer| peer.macs.iter().next().copied())
     }
@@ -135,9 +141,6 @@ impl Group {
 
     /// Why this node must not answer for addresses at the moment.
     pub(super) fn fitness(&self, around: &Around<'_>) -> Result<(), WhyNot> {
-        if let Some(reason) = &around.local.unserved {
-            return Err(WhyNot::Unserved(reason.clone()));
-        }
         if self.has_rivals(around.node) && around.is_isolated() {
             return Err(WhyNot::Isolated);
         }

@@ -312,6 +312,10 @@ impl Group {
             self.wait_to_listen(around, agenda);
             return self.stand_down_from(vacancy, agenda);
         };
+        // The answer of the gateway is told at once.
+        if around.is_unsure() && self.has_rivals(around.node) {
+            return self.stand_down_from(vacancy, agenda);
+        }
         self.given_up = self.given_up.filter(|(claimed, _)| claimed.claim == Claim::Yielded);
         let others = self.standings(around);
         let others = others.iter().filter(|(node, _)| rival.is_none_or(|rival| rival.node != *node));

@@ -17,11 +17,10 @@ pub struct Local {
     pub links: BTreeMap<LinkId, MacAddr>,
     /// On which links each address can be announced, or why on none. One that is not here cannot be.
     pub addresses: BTreeMap<IpAddr, Result<BTreeSet<LinkId>, Hindrance>>,
-    /// Why what arrives at the addresses is not served here at the moment, if it isn't.
-    pub unserved: Option<Arc<str>>,
     /// Whether this node takes part.
     pub readiness: Readiness,
-    /// Whether the gateway answers on the links; nothing where there is none, or none is asked.
+    /// Whether the gateway answers on the links; nothing while others are heard, and where there is none that ever has
+    /// ([`Gateways`](super::Gateways)).
     pub gateway_answers: Option<bool>,
 }
 

@@ -8,6 +8,7 @@
 mod around;
 mod conflict;
 mod decide;
+mod gateway;
 mod group;
 mod local;
 mod order;
@@ -28,6 +29,7 @@ use std::{
 
 use pnet_base::MacAddr;
 
+pub use gateway::{Gateway, Gateways};
 pub use group::{Conflict, Motive, Takeover};
 pub use local::{Hindrance, Local};
 pub use order::{Order, Outcome, Probe};

@@ -313,7 +313,7 @@ fn a_node_alone_keeps_what_it_has_though_it_is_drained() {
 #[test]
 fn an_owner_that_cannot_serve_answers_no_more() {
     let changes: [fn(&mut Local); 3] = [
-        |local| local.unserved = Some("the accept loop is stuck".into()),
+        |local| drop(local.addresses.insert(vip(), Err(Hindrance::Other("the accept loop is stuck".into())))),
         |local| drop(local.addresses.insert(vip(), Err(Hindrance::Down("eth0".into())))),
         |local| local.addresses.clear(),
     ];
@@ -333,6 +333,19 @@ fn without_others_and_gateway_it_is_withdrawn_unless_nobody_else_could_own_it() 
     let mut case = Case::owner(&["a", "b"]);
     case.hear("b", Some((Claim::Able, 8)), Readiness::Ready);
     assert_eq!(case.localise(|local| local.gateway_answers = Some(false)), [], "another one is heard");
+}
+
+#[test]
+fn while_all_are_silent_nothing_is_taken_before_the_gateway_answers() {
+    let mut case = Case::new(&["a", "b", "c"], known());
+    case.hear_for(5000, Some((Claim::Owned, 7)));
+    let _heard_later = case.hear("c", None, Readiness::Ready);
+    assert_eq!(case.localise(|local| local.gateway_answers = Some(false)), []);
+    assert_eq!(case.run(20_000), [], "neither while one counts as there still, nor after it");
+    assert_eq!(case.localise(|local| local.gateway_answers = Some(true)), probe(Probe::Short));
+    assert_eq!(case.localise(|local| local.gateway_answers = Some(false)), withdraw(), "not even what is asked about");
+    let mut alone = Case::new(&["a"], known());
+    assert_eq!(alone.localise(|local| local.gateway_answers = Some(false)), probe(Probe::Short), "nobody else could");
 }
 
 #[test]

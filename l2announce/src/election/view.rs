@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::IpAddr,
-    sync::Arc,
     time::Duration,
 };
 
@@ -84,8 +83,6 @@ pub enum WhyNot {
     Hindered(Hindrance),
     /// It gives everything away.
     Readiness(Readiness),
-    /// What arrives at the address is not served on this node.
-    Unserved(Arc<str>),
     /// Nobody is heard here, and the gateway does not answer.
     Isolated,
     /// This node has not listened long enough to know who owns what.
@@ -113,7 +110,6 @@ impl fmt::Display for WhyNot {
             Self::Readiness(Readiness::Draining) => f.write_str("it is drained"),
             Self::Readiness(Readiness::Excluded) => f.write_str("it is excluded from outside traffic"),
             Self::Readiness(Readiness::Leaving) => f.write_str("its process ends"),
-            Self::Unserved(reason) => write!(f, "what arrives is not served there: {reason}"),
             Self::Isolated => f.write_str("no other node is heard there, and the gateway does not answer"),
             Self::Listening => f.write_str("it listens first who owns what"),
             Self::Lighter => f.write_str("others are preferred, or can announce more of what is elected with it"),

@@ -14,6 +14,7 @@ mod connection;
 mod error;
 mod filter;
 mod former;
+mod gateway;
 mod hand_back;
 mod lock;
 mod netlink;
@@ -40,6 +41,7 @@ pub use self::{
     ability::{Abilities, Lack},
     connection::{Flow, connections},
     error::{Error, Refusal},
+    gateway::gateways,
     hand_back::MAX_OLD_OWNERS,
     route::ROUTE_PROTOCOL,
 };

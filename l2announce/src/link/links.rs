@@ -8,7 +8,7 @@ use super::{Change, Exclude, Link};
 use crate::wire::MacAddr;
 
 /// The links of this node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Links {
     exclude: Exclude,
     links: BTreeMap<u32, Known>,

@@ -66,6 +66,11 @@ pub enum Event {
         /// What became of it.
         outcome: Outcome,
     },
+    /// A station has answered [`Responder::ask`].
+    Answered {
+        /// Which.
+        address: IpAddr,
+    },
     /// Another station says that it has an address that is announced here. Told at most once a second for each address,
     /// and at once for a station that it wasn't told of last.
     Conflict {
@@ -91,6 +96,8 @@ pub struct Responder {
     /// All other rounds.
     later: VecDeque<announced::Telling>,
     later_pace: Pace,
+    /// Stations that were asked whether they are there, and have not answered.
+    asked: BTreeSet<IpAddr>,
     /// Answers and probes.
     frames: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
@@ -111,6 +118,7 @@ impl Responder {
             first_pace: Pace::FIRST_ROUNDS,
             later: VecDeque::new(),
             later_pace: Pace::new(settings.frames_per_second, LATER_DEPTH),
+            asked: BTreeSet::new(),
             frames: VecDeque::new(),
             events: VecDeque::new(),
             announcements: 0,
@@ -197,6 +205,14 @@ impl Responder {
         held.probing = Some(Probing::new(schedule, now));
         self.reschedule(address);
         self.advance(now);
+    }
+
+    /// Asks once whether the station that has `address` is there. An answer is an event.
+    pub fn ask(&mut self, address: IpAddr) {
+        if self.up {
+            self.asked.insert(address);
+            self.frames.push_back(probe::question(self.mac, address));
+        }
     }
 
     /// Ends a probe without an outcome.
@@ -351,6 +367,7 @@ impl Responder {
     }
 
     fn silence(&mut self) {
+        self.asked.clear();
         self.frames.clear();
         self.first.clear();
         self.later.clear();

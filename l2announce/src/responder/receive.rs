@@ -68,6 +68,9 @@ impl Responder {
 
     /// Another station says that it has `address`.
     fn hear_claim(&mut self, now: Moment, address: IpAddr, mac: MacAddr) {
+        if self.asked.remove(&address) {
+            self.events.push_back(Event::Answered { address });
+        }
         let Some(held) = self.addresses.get_mut(&address) else { return };
         let is_probed = held.probing.is_some();
         if held.tells_conflict(now, mac) {

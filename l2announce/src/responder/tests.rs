@@ -421,6 +421,22 @@ fn another_stations_probe_ends_a_full_probe_alone() {
 }
 
 #[test]
+fn who_is_asked_whether_it_is_there_answers_once() {
+    for (address, answer) in [
+        (CLIENT_V4.into(), Arp::announcement(Operation::Reply, CLIENT, CLIENT_V4).encode()),
+        (CLIENT_V6.into(), Advertisement::announcement(CLIENT, CLIENT_V6).encode()),
+    ] {
+        let mut responder = up();
+        responder.ask(address);
+        assert_eq!(run(&mut responder, 0, 10_000).len(), 1, "asked once, and no more by itself");
+        for expected in [vec![Event::Answered { address }], vec![]] {
+            let _heard = responder.receive(at(1), &answer);
+            assert_eq!(events(&mut responder), expected);
+        }
+    }
+}
+
+#[test]
 fn a_probe_on_a_link_that_is_or_goes_down_is_undecided() {
     let mut responder = up();
     responder.probe(at(0), V4.into(), ProbeSchedule::short());

@@ -8,7 +8,10 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender},
+        watch,
+    },
     time::{Instant, sleep_until},
 };
 
@@ -33,6 +36,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 pub struct Driver {
     settings: Settings,
     links: Links,
+    show: watch::Sender<Arc<Links>>,
     watch: Option<Watch>,
     orders: UnboundedReceiver<Command>,
     events: UnboundedSender<Event>,
@@ -57,7 +61,7 @@ enum Woken {
 impl Driver {
     pub(super) fn new(
         settings: Settings,
-        (links, watch): (Links, Watch),
+        (links, watch, show): (Links, Watch, watch::Sender<Arc<Links>>),
         orders: UnboundedReceiver<Command>,
         events: UnboundedSender<Event>,
         statistics: Arc<Statistics>,
@@ -69,6 +73,7 @@ impl Driver {
         Self {
             settings,
             links,
+            show,
             watch,
             orders,
             events,
@@ -156,6 +161,7 @@ impl Driver {
             Command::Withdraw { address } => self.withdraw(address),
             Command::Probe { address, thoroughness } => self.probe(now, address, thoroughness),
             Command::Defend { address } => self.ports.all().for_each(|(_, port)| port.defend(now, address)),
+            Command::Ask { link, address } => self.ports.get(link).into_iter().for_each(|port| port.ask(address)),
             Command::Confirm => self.confirm(),
         }
     }
@@ -226,13 +232,18 @@ impl Driver {
 
     fn follow(&mut self, now: Moment, told: Result<bool, WatchError>) {
         match told {
-            Ok(true) => self.settle(now),
+            Ok(true) => self.news_of_links(now),
             Ok(false) => {}
             Err(error) => {
                 tracing::error!(%error, "links are not followed, which is tried again");
                 self.watch = None;
             }
         }
+    }
+
+    fn news_of_links(&mut self, now: Moment) {
+        self.show.send_replace(Arc::new(self.links.clone()));
+        self.settle(now);
     }
 
     fn receive(&mut self, now: Moment, link: u32, length: usize) {
@@ -253,7 +264,7 @@ impl Driver {
         self.again = now + AGAIN;
         if self.watch.is_none() {
             self.watch = Watch::open(&mut self.links).await.ok();
-            self.settle(now);
+            self.news_of_links(now);
         } else if self.ports.has_failed() {
             self.settle(now);
         }
@@ -301,6 +312,7 @@ impl Driver {
     fn happened(&mut self, link: u32, event: responder::Event) {
         match event {
             responder::Event::Conflict { address, mac } => self.tell(Event::Conflict { address, link, mac }),
+            responder::Event::Answered { address } => self.tell(Event::Answered { link, address }),
             responder::Event::Probed { address, outcome } => {
                 if let Some(port) = self.ports.get(link) {
                     port.settle_group(address);

@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    watch,
+};
 
 pub use self::{clock::now, driver::Driver};
 use crate::{
@@ -110,6 +113,14 @@ pub enum Command {
         /// Which.
         address: IpAddr,
     },
+    /// Ask once on a link where an address may be whether the station that has another address is there
+    /// ([`Event::Answered`]).
+    Ask {
+        /// The number of the link.
+        link: u32,
+        /// Whose station.
+        address: IpAddr,
+    },
     /// Go on after [`Event::Paused`] with what is announced still.
     Confirm,
 }
@@ -151,6 +162,13 @@ pub enum Event {
         /// Free if nobody has it on any link; undecided if there was no link to ask on.
         outcome: Outcome,
     },
+    /// A station has answered [`Command::Ask`].
+    Answered {
+        /// The number of the link where it was heard.
+        link: u32,
+        /// Which address it has.
+        address: IpAddr,
+    },
     /// Another station says that it has an address that is announced.
     Conflict {
         /// Which.
@@ -173,9 +191,16 @@ pub enum Event {
 pub struct Station {
     commands: UnboundedSender<Command>,
     statistics: Arc<Statistics>,
+    links: watch::Receiver<Arc<Links>>,
 }
 
 impl Station {
+    /// The links of this node, as they are followed; they are another value when there is news of them, which is there
+    /// before the events that follow of it.
+    pub fn links(&self) -> watch::Receiver<Arc<Links>> {
+        self.links.clone()
+    }
+
     /// Gives an order. It is carried out as soon as the driver runs; orders to a driver that has ended go nowhere, as do
     /// those to a process that ends.
     pub fn order(&self, command: Command) {
@@ -211,7 +236,8 @@ pub async fn open(settings: Settings) -> Result<(Station, UnboundedReceiver<Even
     let watch = Watch::open(&mut links).await?;
     let (commands, orders) = unbounded_channel();
     let (events, told) = unbounded_channel();
-    let station = Station { commands, statistics: Arc::default() };
-    let driver = Driver::new(settings, (links, watch), orders, events, Arc::clone(&station.statistics));
+    let (show, shown) = watch::channel(Arc::new(links.clone()));
+    let station = Station { commands, statistics: Arc::default(), links: shown };
+    let driver = Driver::new(settings, (links, watch, show), orders, events, Arc::clone(&station.statistics));
     Ok((station, told, driver))
 }

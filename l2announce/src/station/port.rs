@@ -86,6 +86,10 @@ impl Port {
         self.responder.probe(now, address, schedule);
     }
 
+    pub(super) fn ask(&mut self, address: IpAddr) {
+        self.responder.ask(address);
+    }
+
     pub(super) fn defend(&mut self, now: Moment, address: IpAddr) {
         if !self.responder.defend(now, address) {
             tracing::debug!(%address, link = self.index, "an address isn't defended more often than every 10 seconds");

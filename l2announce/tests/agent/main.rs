@@ -1,5 +1,6 @@
 //! Whole nodes on a real segment: who owns an address, what the kernel of a client makes of it, and how it moves.
 
+mod gateway;
 mod kernel;
 mod moves;
 mod node;

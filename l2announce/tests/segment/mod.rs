@@ -113,6 +113,16 @@ impl Host {
         ip(&format!("-n {} link set p{} down", self.switch, self.number));
     }
 
+    /// Takes the port out of the switch: nothing goes in or out any more, though the carrier stays.
+    pub(crate) fn isolate(&self) {
+        ip(&format!("-n {} link set p{} nomaster", self.switch, self.number));
+    }
+
+    /// Puts it back.
+    pub(crate) fn rejoin(&self) {
+        ip(&format!("-n {} link set p{} master br0", self.switch, self.number));
+    }
+
     /// Takes the link away.
     pub(crate) fn unplug(&self) {
         self.ip(&format!("link del {LINK}"));

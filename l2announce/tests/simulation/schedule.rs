@@ -50,6 +50,7 @@ impl Schedule {
         };
         let chance = world.random.next();
         world = World::new(chance, nodes, profile);
+        world.gateway = (chance % 5 < 2).then_some(true);
         world.uses_codec = seed.is_multiple_of(16);
         world.delay = if chance.is_multiple_of(4) { 5 * MILLI } else { MILLI };
         let pairs = chance.is_multiple_of(3);
@@ -172,7 +173,7 @@ impl Schedule {
     fn disturb(&mut self) {
         let pause = self.world.random.between(0, 400 * MILLI);
         self.world.run(pause);
-        let kind = self.world.random.index(13);
+        let kind = self.world.random.index(15);
         self.world.say(|| format!("disturbance {kind}"));
         match kind {
             0 => self.crash_and_return(),
@@ -187,6 +188,8 @@ impl Schedule {
             9 => self.change_announcements(),
             10 => self.restart_at_once(),
             11 => self.foreign(),
+            12 => self.isolate(),
+            13 => self.lose_gateway(),
             _ => self.everything_at_once(),
         }
     }
@@ -305,7 +308,76 @@ impl Schedule {
         self.returns(from);
     }
 
+    /// Whether so many nodes of a side must not answer: one alone, without the gateway.
+    fn is_cut_off(&self, side: u8) -> bool {
+        let count = self.world.nodes.iter().filter(|node| node.side == side).count();
+        self.world.gateway.is_some() && side == 1 && count == 1 && !self.is_alone()
+    }
+
+    /// A gateway that has never answered a node does not count for it.
+    fn know_gateway(&mut self) {
+        let end = self.world.now + 40 * SECOND;
+        while self.world.gateway.is_some() && !self.world.nodes.iter().all(|node| node.has_gateway) && !self.is_alone() {
+            assert!(self.world.now < end, "the gateway is asked again until it answers");
+            self.world.run(SECOND);
+        }
+    }
+
+    /// One node is cut off from everything, the gateway too, though its link stays up.
+    fn isolate(&mut self) {
+        if self.world.gateway.is_none() || self.is_alone() {
+            return;
+        }
+        self.know_gateway();
+        let node = self.node();
+        let (owned, since, begun) = (self.owned_by(node), self.world.now, self.world.begun.len());
+        self.world.nodes[node].side = 1;
+        let bound = self.takeover();
+        self.world.run(bound);
+        self.assert_owned("on the side of the gateway");
+        self.note_outages("cut off, carrier up", node, &owned, since);
+        let rest = self.world.random.between(0, 20 * SECOND);
+        self.world.run(rest);
+        assert!(self.world.nodes[node].answers.is_empty(), "a node that is cut off answers for nothing");
+        assert!(self.world.begun.iter().skip(begun).all(|(_, by, _)| *by != node), "and claims nothing");
+        let before = self.owners();
+        self.world.nodes[node].side = 0;
+        self.world.watch_doubles();
+        let settle = self.listening() + 4 * self.beat() + PROBE;
+        self.world.run(settle);
+        assert_eq!(self.owners(), before, "who is heard again moves nothing");
+        self.world.longest_double = 0;
+    }
+
+    /// Nothing moves as long as nodes hear each other; the last one that hears nobody waits for the gateway.
+    fn lose_gateway(&mut self) {
+        if self.world.gateway.is_none() || self.is_alone() {
+            return;
+        }
+        self.know_gateway();
+        let (before, begun) = (self.owners(), self.world.begun.len());
+        self.world.gateway = Some(false);
+        let time = self.world.random.between(SECOND, 8 * SECOND);
+        self.world.run(time);
+        assert_eq!((self.owners(), self.world.begun.len()), (before, begun), "nodes that hear each other go on");
+        let node = self.node();
+        self.world.crash(node);
+        let bound = self.takeover() + self.beat();
+        self.world.run(bound);
+        if self.world.nodes.len() > 2 {
+            self.assert_owned("after a crash without a gateway");
+        } else {
+            assert!(self.world.nodes.iter().all(|node| node.answers.is_empty()), "it may be the one that was cut off");
+        }
+        self.world.gateway = Some(true);
+        let soon = 2 * self.beat() + PROBE;
+        self.world.run(soon);
+        self.assert_owned("when the gateway answers again");
+        self.returns(node);
+    }
+
     fn partition_and_heal(&mut self) {
+        self.know_gateway();
         let before = self.owners();
         for index in 0..self.world.nodes.len() {
             self.world.nodes[index].side = u8::from(self.world.random.happens(500));
@@ -313,9 +385,16 @@ impl Schedule {
         let sides: Vec<u8> = (0..2).filter(|side| self.world.nodes.iter().any(|node| node.side == *side)).collect();
         let bound = self.takeover();
         self.world.run(bound);
-        sides.iter().for_each(|side| self.assert_all_owned_on(*side, "in a partition"));
+        for side in &sides {
+            if !self.is_cut_off(*side) {
+                self.assert_all_owned_on(*side, "in a partition");
+            }
+        }
         let rest = self.world.random.between(0, 5 * SECOND);
         self.world.run(rest);
+        for index in (0..self.count).filter(|_| self.is_cut_off(1)) {
+            assert!(self.world.owners(1, address(index)).is_empty(), "one that is cut off answers for nothing");
+        }
         self.world.longest_double = 0;
         let said = self.world.said.clone();
         let disputed: Vec<IpAddr> = (0..self.count)

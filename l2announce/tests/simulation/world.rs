@@ -4,7 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use pnet_base::MacAddr;
 use postern_l2announce::{
     Announcement, Announcements, Candidate, Interfaces, Moment, NodeName, Purpose,
-    election::{Election, Hindrance, Input, Local, Order, Outcome, Probe, Profile, Remembered, Start},
+    election::{Election, Gateway, Gateways, Hindrance, Input, Local, Order, Outcome, Probe, Profile, Remembered, Start},
     heartbeat::{Claims, Heard, Inbox, Installation, Keys, LinkId, Outbox, Readiness, Refusal, Speaker},
 };
 
@@ -24,6 +24,7 @@ pub(crate) const SECOND: Time = 1_000_000;
 pub(crate) const MILLI: Time = 1_000;
 
 const LINK: LinkId = 2;
+const GATEWAY: Gateway = (LINK, IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254)));
 pub(crate) const FOREIGN: MacAddr = MacAddr(6, 6, 6, 6, 6, 6);
 
 /// One machine.
@@ -50,6 +51,13 @@ pub(crate) struct Node {
     /// Nodes on whose heartbeats it has heard which boot and counter.
     heard: BTreeMap<usize, (u64, u64)>,
     codec: Option<(Outbox, Inbox)>,
+    gateways: Gateways,
+    /// When any other node was heard last.
+    heard_at: Option<Moment>,
+    /// What its election knows of the gateway.
+    gateway_answers: Option<bool>,
+    /// Whether the gateway has answered since it started.
+    pub(crate) has_gateway: bool,
     /// Which side of a partition it is on.
     pub(crate) side: u8,
 }
@@ -64,6 +72,7 @@ pub(crate) enum Event {
     ProbeRound { address: IpAddr, id: u64, left: u8, pause: Time },
     Contested { address: IpAddr, mac: MacAddr },
     Burst { address: IpAddr, left: u8 },
+    Gateway,
     Announcements(Arc<Announcements>),
 }
 
@@ -104,6 +113,8 @@ pub(crate) struct World {
     pub(crate) doubles: BTreeMap<(u8, IpAddr), Time>,
     pub(crate) longest_double: Time,
     pub(crate) uses_codec: bool,
+    /// Whether the gateway is there, on side 0; nothing where nodes have none.
+    pub(crate) gateway: Option<bool>,
     /// Print what is done.
     pub(crate) is_told: bool,
 }
@@ -137,6 +148,7 @@ impl World {
             doubles: BTreeMap::new(),
             longest_double: 0,
             uses_codec: false,
+            gateway: None,
             is_told: std::env::var_os("POSTERN_SIMULATION_SEED").is_some(),
         };
         (0..nodes).for_each(|index| world.add(index));
@@ -162,6 +174,10 @@ impl World {
             unserved: false,
             heard: BTreeMap::new(),
             codec: None,
+            gateways: Gateways::new(Moment::default(), &self.profile),
+            heard_at: None,
+            gateway_answers: None,
+            has_gateway: false,
             side: 0,
         });
     }
@@ -204,7 +220,10 @@ impl World {
     pub(crate) fn start(&mut self, index: usize) {
         let announcements = self.announcements.clone();
         let (profile, uses_codec) = (self.profile, self.uses_codec);
+        let now = self.moment(index);
         let node = &mut self.nodes[index];
+        node.gateways = Gateways::new(now, &profile);
+        (node.heard_at, node.gateway_answers, node.has_gateway) = (None, None, false);
         node.boot += 1;
         node.counter = 0;
         node.heard.clear();
@@ -247,19 +266,23 @@ impl World {
     }
 
     pub(crate) fn localise(&mut self, index: usize) {
+        self.give(index, Input::Local(self.local(index)));
+    }
+
+    fn local(&self, index: usize) -> Local {
         let node = &self.nodes[index];
         let links = if node.link_is_up { BTreeMap::from([(LINK, node.mac)]) } else { BTreeMap::new() };
-        let reach = || {
-            if node.link_is_up { Ok(BTreeSet::from([LINK])) } else { Err(Hindrance::Down("eth0".into())) }
+        let reach = || match (node.link_is_up, node.unserved) {
+            (false, _) => Err(Hindrance::Down("eth0".into())),
+            (true, true) => Err(Hindrance::Other("the accept loop is stuck".into())),
+            (true, false) => Ok(BTreeSet::from([LINK])),
         };
-        let local = Local {
+        Local {
             links,
             addresses: (0..8).map(|index| (address(index), reach())).collect(),
-            unserved: node.unserved.then(|| "the accept loop is stuck".into()),
             readiness: node.readiness,
-            gateway_answers: None,
-        };
-        self.give(index, Input::Local(local));
+            gateway_answers: node.gateway_answers,
+        }
     }
 
     /// Tells each node at its own time, within `spread`.
@@ -281,10 +304,17 @@ impl World {
 
     fn poll(&mut self, index: usize) {
         let now = self.moment(index);
+        let asks = self.gateway.is_some() && self.nodes.len() > 1;
+        if asks {
+            self.tend_gateway(index);
+        }
         let offset = self.nodes[index].offset;
-        let Some(election) = &mut self.nodes[index].election else { return };
+        let node = &mut self.nodes[index];
+        let Some(election) = &mut node.election else { return };
         let orders = election.poll(now);
-        let deadline = election.deadline().since(Moment::default());
+        let deadline = election.deadline();
+        let gateway = node.gateways.deadline(now, node.heard_at).filter(|_| asks);
+        let deadline = gateway.map_or(deadline, |gateway| gateway.min(deadline)).since(Moment::default());
         for order in orders {
             self.obey(index, order);
         }
@@ -295,6 +325,35 @@ impl World {
             self.nodes[index].wake = wake;
             self.push(wake, index, Event::Wake);
         }
+    }
+
+    /// As the agent does it: before the election is asked what to do.
+    fn tend_gateway(&mut self, index: usize) {
+        let now = self.moment(index);
+        let node = &mut self.nodes[index];
+        let links = if node.link_is_up { BTreeSet::from([LINK]) } else { BTreeSet::new() };
+        let asks = !node.gateways.poll(now, node.heard_at, &links).is_empty();
+        if node.gateways.wants_routes() {
+            node.gateways.known(now, [GATEWAY].into());
+        }
+        let answers = node.gateways.answers(now);
+        let is_news = std::mem::replace(&mut node.gateway_answers, answers) != answers;
+        let is_near = self.nodes[index].side == 0 && self.gateway == Some(true);
+        if asks && is_near && !self.is_lost() && !self.is_lost() {
+            let at = self.arrives();
+            self.push(at, index, Event::Gateway);
+        }
+        let local = self.local(index);
+        if let Some(election) = self.nodes[index].election.as_mut().filter(|_| is_news) {
+            election.handle(now, Input::Local(local));
+        }
+    }
+
+    fn hear_gateway(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        node.gateways.heard(GATEWAY);
+        node.has_gateway = true;
+        self.poll(index);
     }
 
     /// What happens, where one schedule is run alone.
@@ -467,6 +526,7 @@ impl World {
             Event::Hear(said) => self.hear(index, &said),
             Event::Datagram(bytes) => self.hear_bytes(index, &bytes),
             Event::Announcements(announcements) => self.give(index, Input::Announcements(announcements)),
+            Event::Gateway => self.hear_gateway(index),
             Event::Prepared { address } => self.give(index, Input::Prepared { address }),
             Event::Contested { address, mac } => self.give(index, Input::Contested { address, mac }),
             Event::Burst { address, left } if self.nodes[index].answers.contains(&address) => {
@@ -492,6 +552,7 @@ impl World {
             return;
         }
         self.nodes[index].heard.insert(said.from, latest);
+        self.nodes[index].heard_at = Some(self.moment(index));
         let heard = Heard {
             link: LINK,
             node: self.nodes[said.from].name.clone(),
@@ -518,6 +579,7 @@ impl World {
                 if heard.is_new {
                     outbox.greet();
                 }
+                node.heard_at = Some(now);
                 self.give(index, Input::Heard(heard));
             }
             Ok(None) | Err(Refusal::Replayed | Refusal::Outdated(_)) => {}

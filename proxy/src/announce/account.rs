@@ -91,7 +91,7 @@ fn hindered(why: &WhyNot) -> Role {
             Hindrance::Interface(_) => Cause::Interface,
             Hindrance::Unknown | Hindrance::Other(_) => Cause::Other,
         }),
-        WhyNot::Unserved(_) | WhyNot::Isolated => because(Cause::Other),
+        WhyNot::Isolated => because(Cause::Other),
         WhyNot::Readiness(readiness) if *readiness != Readiness::Ready => because(Cause::Other),
         _ => Role::Stands,
     }

@@ -1,3 +1,5 @@
+//! What becomes of addresses while the kernel is slow, busy or refuses, on a kernel of the tests.
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
