@@ -317,7 +317,8 @@ impl Schedule {
     /// A gateway that has never answered a node does not count for it.
     fn know_gateway(&mut self) {
         let end = self.world.now + 40 * SECOND;
-        while self.world.gateway.is_some() && !self.world.nodes.iter().all(|node| node.has_gateway) && !self.is_alone() {
+        while self.world.gateway.is_some() && !self.world.nodes.iter().all(|node| node.has_gateway) && !self.is_alone()
+        {
             assert!(self.world.now < end, "the gateway is asked again until it answers");
             self.world.run(SECOND);
         }

@@ -12,7 +12,9 @@ use std::{
 use pnet_base::MacAddr;
 use postern_l2announce::{
     Announcement, Announcements, Candidate, Interfaces, Moment, NodeName, Purpose,
-    election::{Election, Gateway, Gateways, Hindrance, Input, Local, Order, Outcome, Probe, Profile, Remembered, Start},
+    election::{
+        Election, Gateway, Gateways, Hindrance, Input, Local, Order, Outcome, Probe, Profile, Remembered, Start,
+    },
     heartbeat::{Claims, Heard, Inbox, Installation, Keys, LinkId, Outbox, Readiness, Refusal, Speaker},
 };
 
