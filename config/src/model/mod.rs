@@ -6,6 +6,7 @@ pub mod address_map;
 pub mod certificate;
 pub mod cluster;
 pub mod cluster_key;
+pub mod condition;
 pub mod duration;
 pub mod expression;
 pub mod filter;

@@ -5,6 +5,7 @@
 mod arp;
 mod client_hello;
 mod compile;
+mod condition;
 mod digest_credentials;
 mod flows;
 mod forwarded_headers;
@@ -26,6 +27,7 @@ mod traefik_rule;
 pub use arp::arp;
 pub use client_hello::client_hello;
 pub use compile::compile;
+pub use condition::condition;
 pub use digest_credentials::digest_credentials;
 pub use flows::flows;
 pub use forwarded_headers::forwarded_headers;
@@ -51,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     ("arp", arp),
     ("client_hello", client_hello),
     ("compile", compile),
+    ("condition", condition),
     ("digest_credentials", digest_credentials),
     ("flows", flows),
     ("forwarded_headers", forwarded_headers),

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::{Body, BodyError, Connection};
 use crate::{
+    middleware::Permit,
     respond::{self, Failure},
     telemetry::{
         access_log::{Finish, Record},
@@ -37,6 +38,8 @@ pub struct Completion {
     /// Address that limits and lists judged; the peer until that is known.
     pub(super) client: IpAddr,
     pub(super) record: Record,
+    /// Given back with the end.
+    pub(super) permits: Vec<Permit>,
     started: Instant,
     protocol: Protocol,
     grpc: bool,
@@ -61,6 +64,7 @@ impl Completion {
             rule: None,
             client: connection.peer.ip(),
             record,
+            permits: Vec::new(),
             started: Instant::now(),
             protocol: protocol(parts),
             grpc: respond::is_grpc(&parts.headers),

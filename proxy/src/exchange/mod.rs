@@ -7,7 +7,10 @@ pub mod filter;
 pub mod forwarded;
 pub(crate) mod internal;
 pub mod normalise;
+mod rest;
 mod serve;
+mod trial;
+mod unwind;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -25,10 +28,13 @@ use tokio::time::Instant;
 
 pub use authority::RequestHost;
 pub use body::{Body, BodyError};
+pub use rest::Rest;
 pub(crate) use serve::choose;
 pub use serve::{Prepared, prepare, serve};
+pub use trial::{Saved, Trial};
 
 use crate::{
+    middleware::Permit,
     telemetry::{access_log::Record, metrics::EntryPointIndex},
     worker::{PlanRef, Worker},
 };
@@ -114,6 +120,10 @@ pub struct Exchange {
     pub record: Record,
     /// What is left to do to the answer, run last pushed first.
     pub response_steps: Vec<ResponseStep>,
+    /// Given back when the answer has ended, or the tunnel that it became.
+    pub permits: Vec<Permit>,
+    /// What becomes of tries, where a middleware asks for it; it counts and repeats them then.
+    pub trial: Option<Box<Trial>>,
 }
 
 /// A change of the answer that was decided when the request was seen.

@@ -7,18 +7,14 @@ use std::{net::IpAddr, rc::Rc, sync::Arc};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use postern_config::{
-    model::{
-        filter::Filter,
-        route::{Outcome, Rule, Step},
-    },
+    model::route::Rule,
     snapshot::{Listener, Observer, RequestKey, Snapshot, SniAction, SniEntry},
 };
 
 use super::{
-    Body, Connection, Exchange, FilterSite, Flow, RequestHost, ResponseStep, authority, completion::Completion, filter,
-    forwarded, normalise,
+    Body, Connection, Exchange, RequestHost, Rest, authority, completion::Completion, filter, forwarded, normalise,
 };
-use crate::{middleware::Slot, respond::Failure, settings::Trust, upstream, worker::Worker};
+use crate::{respond::Failure, settings::Trust, worker::Worker};
 
 /// Answers one request. Whatever becomes of it is counted and logged when the answer has ended.
 ///
@@ -36,6 +32,8 @@ pub fn serve(
 struct Underway {
     /// The request with its rule, or why there is none.
     admitted: Result<Exchange, Failure>,
+    /// Its way.
+    rest: Rest,
     /// Gone with the answer.
     completion: Option<Box<Completion>>,
     worker: Rc<Worker>,
@@ -46,18 +44,18 @@ impl Underway {
         let (parts, body) = request.into_parts();
         let mut completion = Completion::begin(&parts, &connection, &worker);
         let admitted = admit(parts, body, connection, &worker, &mut completion);
-        Box::new(Self { admitted, completion: Some(completion), worker })
+        Box::new(Self { admitted, rest: Rest::default(), completion: Some(completion), worker })
     }
 
     async fn answer(&mut self) -> Response<Body> {
         let answered = match &mut self.admitted {
-            Ok(exchange) => run(exchange, &self.worker).await,
+            Ok(exchange) => self.rest.run(exchange, &self.worker).await,
             Err(failure) => Err(failure.clone()),
         };
         let mut completion = self.reclaim().expect("a request is answered once");
         let mut response = answered.unwrap_or_else(|failure| completion.fail(&failure));
         if let Ok(exchange) = &mut self.admitted {
-            finish(exchange, &mut response, &self.worker).await;
+            exchange.unwind(0, &mut response, &self.worker).await;
         }
         completion.watch(response)
     }
@@ -67,6 +65,7 @@ impl Underway {
         let mut completion = self.completion.take()?;
         if let Ok(exchange) = &mut self.admitted {
             completion.record = std::mem::take(&mut exchange.record);
+            completion.permits = std::mem::take(&mut exchange.permits);
         }
         Some(completion)
     }
@@ -108,6 +107,8 @@ fn admit(
         started: completion.started(),
         record: std::mem::take(&mut completion.record),
         response_steps: Vec::new(),
+        permits: Vec::new(),
+        trial: None,
     })
 }
 
@@ -214,63 +215,6 @@ fn share_connections(a: &SniEntry, b: &SniEntry) -> bool {
     a.owner == b.owner && matches!((&a.action, &b.action), (SniAction::Terminate(_), SniAction::Terminate(_)))
 }
 
-/// The rule's steps, then its outcome.
-async fn run(exchange: &mut Exchange, worker: &Rc<Worker>) -> Result<Response<Body>, Failure> {
-    let rule = exchange.rule.clone();
-    for (index, step) in rule.action.steps.iter().enumerate() {
-        let flow = match step {
-            Step::Filter(filter) => filter::run(filter, FilterSite::Step(index), exchange),
-            Step::Middleware(id) => {
-                let plan = exchange.plan.clone();
-                match plan.middlewares.get(id).map(|slot| &**slot) {
-                    Some(Slot::Ready(middleware)) => middleware.on_request(exchange, worker).await,
-                    Some(Slot::Closed { reason }) => return Err(closed(reason.clone())),
-                    None => return Err(closed(format!("middleware {id} is not there").into())),
-                }
-            }
-        };
-        if let Flow::Answer(response) = flow {
-            return Ok(response);
-        }
-    }
-    match &rule.action.outcome {
-        Outcome::Forward(forward) => upstream::forward(exchange, forward, worker).await,
-        Outcome::Closed { status, reason } => Err(Failure::Closed { status: *status, reason: reason.clone() }),
-    }
-}
-
-fn closed(reason: Arc<str>) -> Failure {
-    Failure::Closed { status: StatusCode::SERVICE_UNAVAILABLE, reason }
-}
-
-/// Runs what was decided for the answer, last decided first: the outermost has the last word.
-async fn finish(exchange: &mut Exchange, response: &mut Response<Body>, worker: &Worker) {
-    while let Some(step) = exchange.response_steps.pop() {
-        match step {
-            ResponseStep::Headers(rule, site) => {
-                if let Some(Filter::ResponseHeaders(change)) = filter_at(&rule, site) {
-                    filter::change_headers(change, response.headers_mut());
-                }
-            }
-            ResponseStep::Middleware(step) => step.run(response, worker).await,
-            ResponseStep::Custom(change) => change(response, worker),
-        }
-    }
-}
-
-fn filter_at(rule: &Rule, site: FilterSite) -> Option<&Filter> {
-    match site {
-        FilterSite::Step(index) => match rule.action.steps.get(index)? {
-            Step::Filter(filter) => Some(filter),
-            Step::Middleware(_) => None,
-        },
-        FilterSite::Backend(backend, index) => match &rule.action.outcome {
-            Outcome::Forward(forward) => forward.backends.get(backend)?.filters.get(index),
-            Outcome::Closed { .. } => None,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use postern_config::{
@@ -316,6 +260,6 @@ mod tests {
             size_of::<R>()
         }
         let bytes = size(serve);
-        assert!(bytes <= 1_472, "{bytes} bytes: box what waits seldom, pin in place what is awaited by several");
+        assert!(bytes <= 1_480, "{bytes} bytes: box what waits seldom, pin in place what is awaited by several");
     }
 }

@@ -1,58 +1,55 @@
-//! What outlives plans: buckets and connections by middleware, verified credentials
-//! and nonces of all.
+//! What outlives plans: buckets, counts, circuits and connections by middleware, verified credentials and nonces of all.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use postern_config::model::{id::MiddlewareId, middleware::rate_limit};
+use postern_config::model::{
+    id::MiddlewareId,
+    middleware::{circuit_breaker, rate_limit, source::SourceCriterion},
+};
 
-use super::{basic_auth::Verified, digest_auth::Nonces, rate_limit::Buckets, tcp::Connections};
+use super::{
+    basic_auth::Verified, circuit_breaker::Circuits, digest_auth::Nonces, in_flight_req::Counts, rate_limit::Buckets,
+    tcp::Connections,
+};
 
 /// Live state of all middlewares of this node, found by id; shared by all workers.
 #[derive(Debug, Default)]
 pub struct Live {
-    buckets: Mutex<HashMap<MiddlewareId, Held>>,
-    connections: Mutex<HashMap<MiddlewareId, Weak<Connections>>>,
+    /// Those in use, unless the limit or the sources have changed.
+    pub(super) buckets: Kept<rate_limit::RateLimit, Buckets>,
+    /// Those in use, unless the sources have changed: who is under way counts under a new limit too.
+    pub(super) counts: Kept<SourceCriterion, Counts>,
+    /// Those in use, unless their options have changed.
+    pub(super) circuits: Kept<circuit_breaker::CircuitBreaker, Circuits>,
+    /// Those counted already, whatever the limit was.
+    pub(super) connections: Kept<(), Connections>,
     pub(super) verified: Arc<Verified>,
     pub(super) nonces: Arc<Nonces>,
 }
 
-/// Buckets belong to the plans that use them; here they are only found again.
+/// State belongs to the plans that use it; here it is only found again, where it was made for the same `S`.
 #[derive(Debug)]
-struct Held {
-    spec: rate_limit::RateLimit,
-    buckets: Weak<Buckets>,
+pub(super) struct Kept<S, T>(Mutex<HashMap<MiddlewareId, (S, Weak<T>)>>);
+
+impl<S, T> Default for Kept<S, T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
-impl Live {
-    /// The buckets of a middleware: those in use, unless its limit or its sources have changed.
-    pub(super) fn buckets(
-        &self,
-        id: &MiddlewareId,
-        spec: &rate_limit::RateLimit,
-        limit: rate_limit::Limit,
-    ) -> Arc<Buckets> {
-        let mut all = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = all.get(id).filter(|held| held.spec == *spec).and_then(|held| held.buckets.upgrade()) {
+impl<S: Clone + PartialEq, T> Kept<S, T> {
+    /// The state of a middleware.
+    pub(super) fn state(&self, id: &MiddlewareId, made_for: &S, make: impl FnOnce() -> T) -> Arc<T> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = all.get(id).filter(|held| held.0 == *made_for).and_then(|held| held.1.upgrade()) {
             return found;
         }
-        let buckets = Arc::new(Buckets::new(limit));
-        all.retain(|_, held| held.buckets.strong_count() > 0);
-        all.insert(id.clone(), Held { spec: spec.clone(), buckets: Arc::downgrade(&buckets) });
-        buckets
-    }
-
-    /// The connections of a middleware: those counted already, whatever its limit was.
-    pub(super) fn connections(&self, id: &MiddlewareId) -> Arc<Connections> {
-        let mut all = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = all.get(id).and_then(Weak::upgrade) {
-            return found;
-        }
-        let connections = Arc::default();
-        all.retain(|_, held| held.strong_count() > 0);
-        all.insert(id.clone(), Arc::downgrade(&connections));
-        connections
+        let state = Arc::new(make());
+        all.retain(|_, held| held.1.strong_count() > 0);
+        all.insert(id.clone(), (made_for.clone(), Arc::downgrade(&state)));
+        state
     }
 }

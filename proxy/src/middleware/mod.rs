@@ -3,21 +3,28 @@
 //!
 //! The contract: a middleware is built once per configuration change from its specification and its live state
 //! (found by id in [`Live`], so that counts and buckets survive unrelated changes), and sees each request once, in
-//! [`Middleware::on_request`]. What it wants to do to the answer it pushes onto `Exchange::response_steps`.
+//! [`Middleware::on_request`]. What it wants to do to the answer it pushes onto `Exchange::response_steps`. The few that
+//! must see what becomes of a request stand around the rest of its way instead ([`Part::Around`]).
 
 mod add_prefix;
 mod basic_auth;
+mod buffering;
 mod chain;
+mod circuit_breaker;
 mod compress;
 mod content_type;
+mod criterion;
 mod digest_auth;
 mod encoded_characters;
+mod errors;
 mod first_data;
 mod forward_auth;
 mod grpc_web;
 mod headers;
 mod identity;
+mod in_flight_req;
 mod ip_allow_list;
+mod keep;
 mod live;
 mod pass_tls_client_cert;
 mod rate_limit;
@@ -26,6 +33,7 @@ mod redirect_regex;
 mod redirect_scheme;
 mod replace_path;
 mod replace_path_regex;
+mod retry;
 mod rewrite;
 pub mod source;
 mod strip_prefix;
@@ -33,12 +41,17 @@ mod strip_prefix_regex;
 pub mod tcp;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tunnels;
+#[cfg(test)]
+mod world;
 
-use std::{rc::Rc, sync::Arc};
+use std::{pin::Pin, rc::Rc, sync::Arc};
 
 pub use digest_auth::Credentials as DigestCredentials;
 pub use grpc_web::{BadText as BadGrpcWebText, Decoder as GrpcWebText};
 use http::{HeaderMap, HeaderName, Response, StatusCode};
+pub use in_flight_req::Permit;
 pub use live::Live;
 use postern_config::model::{
     id::MiddlewareId,
@@ -46,7 +59,7 @@ use postern_config::model::{
 };
 
 use crate::{
-    exchange::{Body, Exchange, Flow},
+    exchange::{Body, Exchange, Flow, Rest},
     respond::{self, Failure},
     telemetry::metrics::Limit,
     worker::Worker,
@@ -64,14 +77,18 @@ pub struct Middleware(Kind);
 enum Kind {
     AddPrefix(add_prefix::AddPrefix),
     BasicAuth(basic_auth::BasicAuth),
+    Buffering(buffering::Buffering),
     Chain(chain::Chain),
+    CircuitBreaker(circuit_breaker::CircuitBreaker),
     Compress(Arc<compress::Compress>),
     ContentType(content_type::ContentType),
     DigestAuth(digest_auth::DigestAuth),
     EncodedCharacters(encoded_characters::EncodedCharacters),
+    Errors(Box<errors::Errors>),
     ForwardAuth(Box<forward_auth::ForwardAuth>),
     GrpcWeb(grpc_web::GrpcWeb),
     Headers(Arc<headers::Headers>),
+    InFlightReq(in_flight_req::InFlightReq),
     IpAllowList(ip_allow_list::IpAllowList),
     PassTlsClientCert(pass_tls_client_cert::PassTlsClientCert),
     RateLimit(rate_limit::RateLimit),
@@ -79,6 +96,7 @@ enum Kind {
     RedirectScheme(redirect_scheme::RedirectScheme),
     ReplacePath(replace_path::ReplacePath),
     ReplacePathRegex(replace_path_regex::ReplacePathRegex),
+    Retry(retry::Retry),
     StripPrefix(strip_prefix::StripPrefix),
     StripPrefixRegex(strip_prefix_regex::StripPrefixRegex),
     Tcp(tcp::Tcp),
@@ -98,6 +116,41 @@ pub enum Slot {
         /// For the log, never for the client.
         reason: Arc<str>,
     },
+}
+
+/// How a middleware takes part in a request.
+pub(crate) enum Part<'m> {
+    /// It sees the request and lets it on, or answers it.
+    Gate,
+    /// It is several others.
+    Group(&'m [MiddlewareId]),
+    /// It runs what comes after it.
+    Around(Around<'m>),
+}
+
+/// A middleware that runs what comes after it.
+pub(crate) struct Around<'m>(&'m Kind);
+
+impl Around<'_> {
+    /// Runs `rest` as the middleware sees fit. Boxed: few requests meet one, and it may run what runs it.
+    pub(crate) fn run<'a>(
+        self,
+        mut rest: Rest,
+        exchange: &'a mut Exchange,
+        worker: &'a Rc<Worker>,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, Failure>> + 'a>>
+    where
+        Self: 'a,
+    {
+        match self.0 {
+            Kind::Buffering(middleware) => Box::pin(middleware.run(rest, exchange, worker)),
+            Kind::CircuitBreaker(middleware) => Box::pin(middleware.run(rest, exchange, worker)),
+            Kind::Errors(middleware) => Box::pin(middleware.run(rest, exchange, worker)),
+            Kind::Retry(middleware) => Box::pin(middleware.run(rest, exchange, worker)),
+            // No other is handed the rest.
+            _ => Box::pin(async move { rest.run(exchange, worker).await }),
+        }
+    }
 }
 
 /// What a middleware does to the answer.
@@ -142,16 +195,20 @@ impl Kind {
         match spec {
             Spec::AddPrefix(spec) => Self::AddPrefix(add_prefix::AddPrefix::build(spec)),
             Spec::BasicAuth(spec) => Self::BasicAuth(basic_auth::BasicAuth::build(id, spec, live)),
+            Spec::Buffering(spec) => Self::Buffering(buffering::Buffering::build(id, spec)),
             Spec::Chain(spec) => Self::Chain(chain::Chain::build(spec)),
+            Spec::CircuitBreaker(spec) => Self::CircuitBreaker(circuit_breaker::CircuitBreaker::build(id, spec, live)),
             Spec::Compress(spec) => Self::Compress(Arc::new(compress::Compress::build(spec))),
             Spec::ContentType(spec) => Self::ContentType(content_type::ContentType::build(spec)),
             Spec::DigestAuth(spec) => Self::DigestAuth(digest_auth::DigestAuth::build(id, spec, live)),
             Spec::EncodedCharacters(spec) => {
                 Self::EncodedCharacters(encoded_characters::EncodedCharacters::build(id, spec))
             }
+            Spec::Errors(spec) => Self::Errors(Box::new(errors::Errors::build(id, spec))),
             Spec::ForwardAuth(spec) => Self::ForwardAuth(Box::new(forward_auth::ForwardAuth::build(id, spec))),
             Spec::GrpcWeb(spec) => Self::GrpcWeb(grpc_web::GrpcWeb::build(spec)),
             Spec::Headers(spec) => Self::Headers(Arc::new(headers::Headers::build(spec))),
+            Spec::InFlightReq(spec) => Self::InFlightReq(in_flight_req::InFlightReq::build(id, spec, live)),
             Spec::IpAllowList(spec) => Self::IpAllowList(ip_allow_list::IpAllowList::build(id, spec)),
             Spec::PassTlsClientCert(spec) => {
                 Self::PassTlsClientCert(pass_tls_client_cert::PassTlsClientCert::build(spec))
@@ -161,6 +218,7 @@ impl Kind {
             Spec::RedirectScheme(spec) => Self::RedirectScheme(redirect_scheme::RedirectScheme::build(spec)),
             Spec::ReplacePath(spec) => Self::ReplacePath(replace_path::ReplacePath::build(spec)),
             Spec::ReplacePathRegex(spec) => Self::ReplacePathRegex(replace_path_regex::ReplacePathRegex::build(spec)),
+            Spec::Retry(spec) => Self::Retry(retry::Retry::build(id, spec)),
             Spec::StripPrefix(spec) => Self::StripPrefix(strip_prefix::StripPrefix::build(spec)),
             Spec::StripPrefixRegex(spec) => Self::StripPrefixRegex(strip_prefix_regex::StripPrefixRegex::build(spec)),
             Spec::Tcp(spec) => Self::Tcp(tcp::Tcp::build(id, spec, live)),
@@ -169,17 +227,19 @@ impl Kind {
 }
 
 impl Middleware {
-    /// Sees a request once.
-    pub async fn on_request(&self, exchange: &mut Exchange, worker: &Rc<Worker>) -> Flow {
+    /// How it takes part in a request.
+    pub(crate) fn part(&self) -> Part<'_> {
         match &self.0 {
-            Kind::Chain(chain) => chain.on_request(exchange, worker).await,
-            _ => self.on_request_alone(exchange, worker).await,
+            Kind::Chain(chain) => Part::Group(&chain.members),
+            Kind::Buffering(_) | Kind::CircuitBreaker(_) | Kind::Errors(_) | Kind::Retry(_) => {
+                Part::Around(Around(&self.0))
+            }
+            _ => Part::Gate,
         }
     }
 
-    /// [`Middleware::on_request`] of what is no chain. What waits is boxed, so that the future that every request
-    /// holds stays small.
-    async fn on_request_alone(&self, exchange: &mut Exchange, worker: &Rc<Worker>) -> Flow {
+    /// Sees a request once. What waits is boxed, so that the future that every request holds stays small.
+    pub async fn on_request(&self, exchange: &mut Exchange, worker: &Rc<Worker>) -> Flow {
         let flow = match &self.0 {
             Kind::AddPrefix(middleware) => middleware.on_request(exchange),
             Kind::BasicAuth(middleware) => match middleware.judge_at_once(exchange) {
@@ -193,6 +253,7 @@ impl Middleware {
             Kind::ForwardAuth(middleware) => Box::pin(middleware.on_request(exchange, worker)).await,
             Kind::GrpcWeb(middleware) => middleware.on_request(exchange),
             Kind::Headers(middleware) => middleware.on_request(exchange),
+            Kind::InFlightReq(middleware) => middleware.on_request(exchange, worker),
             Kind::IpAllowList(middleware) => middleware.on_request(exchange),
             Kind::PassTlsClientCert(middleware) => middleware.on_request(exchange),
             Kind::RateLimit(middleware) => match middleware.take(exchange) {
@@ -214,8 +275,10 @@ impl Middleware {
             Kind::StripPrefixRegex(middleware) => middleware.on_request(exchange),
             // No route of requests can name one; if one could, it would stay closed.
             Kind::Tcp(_) => closed(exchange, "a middleware for connections judges no request"),
-            // Chains are taken apart before they get here.
-            Kind::Chain(_) => Flow::Continue,
+            // Taken apart, or run, before they get here.
+            Kind::Buffering(_) | Kind::Chain(_) | Kind::CircuitBreaker(_) | Kind::Errors(_) | Kind::Retry(_) => {
+                Flow::Continue
+            }
         };
         count(&flow, exchange, worker);
         flow

@@ -60,9 +60,10 @@ impl Tcp {
     pub(super) fn build(id: &MiddlewareId, spec: &model::Tcp, live: &Live) -> Self {
         match spec {
             model::Tcp::IpAllowList(ranges) => Self::IpAllowList(Networks::new(ranges)),
-            model::Tcp::InFlightConn { amount } => {
-                Self::InFlightConn { amount: *amount, connections: live.connections(id) }
-            }
+            model::Tcp::InFlightConn { amount } => Self::InFlightConn {
+                amount: *amount,
+                connections: live.connections.state(id, &(), Connections::default),
+            },
         }
     }
 

@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 use super::{Live, Middleware, Slot};
 use crate::{
-    exchange::{Body, Connection, Exchange, Flow, ResponseStep, TlsSession},
+    exchange::{Body, Connection, Exchange, Flow, TlsSession},
     plan::{self, Plan},
     settings::Settings,
     telemetry::{access_log, metrics::Metrics},
@@ -56,13 +56,21 @@ pub(super) fn spec_with_users(file: &str, options: &str) -> Middleware {
     spec_beside_secret(&format!("basicAuth: {{secret: users{options}}}"), file)
 }
 
-fn object(kind: Kind, name: &str, body: serde_json::Value) -> Object {
+pub(super) fn object(kind: Kind, name: &str, body: serde_json::Value) -> Object {
     let meta = serde_json::json!({ "name": name, "namespace": "default" });
     let meta: Meta = serde_json::from_value(meta).expect("readable metadata");
     Object::deserialize(kind, meta, body).expect("a readable object")
 }
 
 fn built(yaml: &str, others: Vec<Object>, live: &Live) -> Middleware {
+    match built_as(&MiddlewareId::new("default/m"), yaml, others, live) {
+        Slot::Ready(middleware) => middleware,
+        Slot::Closed { reason } => panic!("{yaml} is refused: {reason}"),
+    }
+}
+
+/// The slot `id` of a YAML `spec` beside `others`.
+pub(super) fn built_as(id: &MiddlewareId, yaml: &str, others: Vec<Object>, live: &Live) -> Slot {
     let spec: serde_json::Value = serde_saphyr::from_str(yaml).expect("valid YAML");
     let mut store = Store::default();
     for object in others.into_iter().chain([object(Kind::Middleware, "m", serde_json::json!({ "spec": spec }))]) {
@@ -73,10 +81,7 @@ fn built(yaml: &str, others: Vec<Object>, live: &Live) -> Middleware {
     let view = View::new(&store, &holders);
     let item: &Arc<Item<traefik::Middleware>> = view.get("default", "m").expect("it was inserted");
     let (slot, _, _) = convert(item, &view, &settings);
-    match Slot::build(&MiddlewareId::new("default/m"), &slot, live) {
-        Slot::Ready(middleware) => middleware,
-        Slot::Closed { reason } => panic!("{yaml} is refused: {reason}"),
-    }
+    Slot::build(id, &slot, live)
 }
 
 fn session(client_certificates: Vec<CertificateDer<'static>>) -> TlsSession {
@@ -143,6 +148,8 @@ impl Builder {
             started: Instant::now(),
             record: access_log::Record::default(),
             response_steps: Vec::new(),
+            permits: Vec::new(),
+            trial: None,
         }
     }
 }
@@ -233,13 +240,7 @@ pub(super) fn answer(
 
 /// Runs the steps that middlewares left for the answer.
 pub(super) async fn finish(exchange: &mut Exchange, response: &mut Response<Body>) {
-    let worker = worker();
-    while let Some(step) = exchange.response_steps.pop() {
-        match step {
-            ResponseStep::Middleware(step) => step.run(response, &worker).await,
-            _ => panic!("middlewares leave steps of their own alone"),
-        }
-    }
+    exchange.unwind(0, response, &worker()).await;
 }
 
 /// [`answer`]'s header fields, sorted by name.

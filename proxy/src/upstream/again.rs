@@ -126,6 +126,19 @@ impl Payload {
         }
     }
 
+    /// The body, where all of it can still be sent.
+    pub(super) fn into_body(self) -> Option<Body> {
+        match self {
+            Self::Empty => Some(Body::Empty),
+            Self::Tracked(mut tracked) if tracked.is_untouched() => {
+                tracked.renew();
+                Some(tracked.body())
+            }
+            Self::Tracked(_) => None,
+            Self::Once(body) => body,
+        }
+    }
+
     pub(super) fn is_intact(&self) -> bool {
         match self {
             Self::Empty => true,

@@ -23,11 +23,11 @@ use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    again::{Fields, Payload},
     body::Tracked,
     cluster::{Member, Ready},
     connect::{self, ConnectError, Dialer, Target},
     driven::Driver,
+    forward::Parcel,
     head::Outgoing,
     pool::{Home, Idle, Keep, Shared, Stream, Taken},
     retry::Trouble,
@@ -101,17 +101,19 @@ pub(super) struct Answered {
 }
 
 impl Attempt<'_> {
-    /// Sends `fields` and `payload`, which are taken once there is a connection.
-    pub(super) async fn run(&self, fields: &mut Fields, payload: &mut Payload) -> Result<Answered, Broken> {
+    /// Sends the fields and the body of `parcel`, which are taken once there is a connection.
+    pub(super) async fn run(&self, parcel: &mut Parcel<'_>) -> Result<Answered, Broken> {
         let (mut lease, reused) = self.lease().await.map_err(|error| Broken::unsent(&error))?;
-        let (body, tracked) = payload.take();
+        let (body, tracked) = parcel.payload.take();
         let alone = body.is_end_stream() && !self.needs.http1;
         let started = Instant::now();
         self.member.state.count_request();
         // One future for both protocols: two would each have their room in the future of every request.
         let sent = match &mut lease {
-            Lease::Http1(idle) => Either::Left(idle.sender.try_send_request(self.outgoing.http1(fields.take(), body))),
-            Lease::Http2(stream) => match self.outgoing.http2(self.cluster.scheme(), fields.take(), body) {
+            Lease::Http1(idle) => {
+                Either::Left(idle.sender.try_send_request(self.outgoing.http1(parcel.fields.take(), body)))
+            }
+            Lease::Http2(stream) => match self.outgoing.http2(self.cluster.scheme(), parcel.fields.take(), body) {
                 Ok(request) => Either::Right(stream.0.sender.borrow_mut().try_send_request(request)),
                 Err(error) => return Err(Broken::of(Trouble::Final, Failure::Unreachable(error.to_string()))),
             },

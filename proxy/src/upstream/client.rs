@@ -10,6 +10,7 @@ use postern_config::model::{
         Balance, Cluster as Spec, ClusterSlot, Endpoint, EndpointAddress, PassiveHealth, Protocol, UpstreamTls, Verify,
     },
     id::ClusterId,
+    route::Timeouts,
 };
 use tokio::time::Instant;
 
@@ -17,12 +18,18 @@ use super::{
     again::Fields,
     attempt::{FirstByte, host_of},
     cluster::{Cluster, Ready},
-    forward::Sending,
+    forward::{Parcel, Sending, first_byte},
     head,
     pool::OriginMap,
     retry::Policy,
 };
-use crate::{exchange::Body, plan::Plan, respond::Failure, telemetry::access_log::Record, worker::Worker};
+use crate::{
+    exchange::{Body, Exchange},
+    plan::Plan,
+    respond::Failure,
+    telemetry::access_log::Record,
+    worker::Worker,
+};
 
 /// How to make a request.
 #[derive(Clone, Debug, Default)]
@@ -95,9 +102,60 @@ pub async fn fetch(
         deadline: options.timeout.filter(|timeout| !timeout.is_zero()).map(|timeout| Instant::now() + timeout),
         http1: false,
     };
-    let (mut fields, mut payload) = (Fields::new(parts.headers), sending.payload(body));
-    let accepted = sending.send(&mut fields, &mut payload, &mut Record::default()).await?;
-    sending.finish(accepted, None)
+    let mut parcel = Parcel {
+        fields: Fields::new(parts.headers),
+        payload: sending.payload(body),
+        record: &mut Record::default(),
+        trial: None,
+    };
+    let accepted = sending.send(&mut parcel).await?;
+    sending.finish(accepted, None, &mut Vec::new())
+}
+
+/// A request of our own to a cluster, made while a client waits.
+pub struct Asked<'a> {
+    /// Whom to ask.
+    pub cluster: &'a ClusterId,
+    /// Its URI is path and query.
+    pub request: Request<Body>,
+    /// Host, unless the cluster wants its own.
+    pub authority: HeaderValue,
+    /// Of the client.
+    pub exchange: &'a Exchange,
+}
+
+/// Asks a cluster of the plan, and returns its answer as [`super::forward()`] would.
+pub async fn ask(worker: &Rc<Worker>, asked: Asked<'_>) -> Result<Response<Body>, Failure> {
+    let Asked { cluster, request, authority, exchange } = asked;
+    let plan = exchange.plan.clone();
+    let ready =
+        plan.clusters.get(cluster).ok_or_else(|| Failure::Unreachable(format!("cluster {cluster} is not there")))?;
+    let ready = ready.ready().map_err(|reason| Failure::Unreachable(reason.to_string()))?;
+    let (mut parts, body) = request.into_parts();
+    head::clean_request(&mut parts.headers);
+    head::append_forwarded_for(&mut parts.headers, &exchange.connection.peer_text);
+    let settings = &worker.shared.settings.upstream;
+    let sending = Sending {
+        cluster: ready,
+        worker,
+        method: &parts.method,
+        uri: &parts.uri,
+        authority: &authority,
+        client: Some(exchange.client),
+        stuck: None,
+        policy: Policy::new(None, settings),
+        first_byte: first_byte(&Timeouts::default(), settings),
+        deadline: None,
+        http1: false,
+    };
+    let mut parcel = Parcel {
+        fields: Fields::new(parts.headers),
+        payload: sending.payload(body),
+        record: &mut Record::default(),
+        trial: None,
+    };
+    let accepted = sending.send(&mut parcel).await?;
+    sending.finish(accepted, None, &mut Vec::new())
 }
 
 /// Scheme, host and port of a URI.

@@ -25,7 +25,8 @@ use super::{
     upgrade::Upgrade,
 };
 use crate::{
-    exchange::{Body, Exchange, FilterSite, Flow, filter, forwarded::WithholdForwardedFor, internal},
+    exchange::{Body, Exchange, FilterSite, Flow, Trial, filter, forwarded::WithholdForwardedFor, internal},
+    middleware::Permit,
     plan::Plan,
     respond::Failure,
     settings::UpstreamDefaults,
@@ -40,7 +41,8 @@ const MOST_REFUSED: usize = 16;
 /// may be repeated is, while another endpoint lives. Upgrades are wired up here: when the backend answers 101, the
 /// two connections are joined.
 ///
-/// What is left of `exchange` has neither its fields nor its body any more: they were sent.
+/// What is left of `exchange` has neither its fields nor its body any more: they were sent. Where somebody asks for
+/// tries, a body that nobody has read is given back with the failure.
 pub async fn forward(
     exchange: &mut Exchange,
     forward: &Forward,
@@ -83,10 +85,22 @@ pub async fn forward(
         deadline: deadline(&forward.timeouts, &settings.upstream, exchange.started),
         http1: upgrade.is_some(),
     };
-    let mut fields = Fields::new(std::mem::take(&mut exchange.parts.headers));
-    let mut payload = sending.payload(std::mem::take(&mut exchange.body));
-    let accepted = sending.send(&mut fields, &mut payload, &mut exchange.record).await?;
-    sending.finish(accepted, upgrade)
+    let mut parcel = Parcel {
+        fields: Fields::new(std::mem::take(&mut exchange.parts.headers)),
+        payload: sending.payload(std::mem::take(&mut exchange.body)),
+        record: &mut exchange.record,
+        trial: exchange.trial.as_deref_mut(),
+    };
+    let accepted = match sending.send(&mut parcel).await {
+        Ok(accepted) => accepted,
+        Err(failure) => {
+            if parcel.trial.is_some() {
+                exchange.body = parcel.payload.into_body().unwrap_or_default();
+            }
+            return Err(failure);
+        }
+    };
+    sending.finish(accepted, upgrade, &mut exchange.permits)
 }
 
 /// Which of a rule's backends a request falls to.
@@ -116,7 +130,7 @@ pub(super) fn resolve<'p>(plan: &'p Plan, forward: &Forward, backend: &Backend) 
     }
 }
 
-fn first_byte(timeouts: &Timeouts, defaults: &UpstreamDefaults) -> FirstByte {
+pub(super) fn first_byte(timeouts: &Timeouts, defaults: &UpstreamDefaults) -> FirstByte {
     match timeouts.backend_request {
         Some(limit) if limit.is_zero() => FirstByte::Unlimited,
         Some(limit) => FirstByte::FromStart(limit),
@@ -148,6 +162,15 @@ pub(super) struct Sending<'a> {
     pub(super) http1: bool,
 }
 
+/// What is sent, and what is noted of it.
+pub(super) struct Parcel<'a> {
+    pub(super) fields: Fields,
+    pub(super) payload: Payload,
+    pub(super) record: &'a mut Record,
+    /// Where a middleware asks what becomes of tries, and says how many it allows.
+    pub(super) trial: Option<&'a mut Trial>,
+}
+
 /// An answer that will be passed on.
 pub(super) struct Accepted {
     answered: Answered,
@@ -157,14 +180,9 @@ pub(super) struct Accepted {
 
 impl Sending<'_> {
     /// Sends it, again where that is safe, until there is an answer that can be passed on.
-    pub(super) async fn send(
-        &self,
-        fields: &mut Fields,
-        payload: &mut Payload,
-        record: &mut Record,
-    ) -> Result<Accepted, Failure> {
+    pub(super) async fn send(&self, parcel: &mut Parcel<'_>) -> Result<Accepted, Failure> {
         // Pinned here once: a future that is handed on by value is kept twice by the one that awaits it.
-        let trying = std::pin::pin!(self.try_endpoints(fields, payload, record));
+        let trying = std::pin::pin!(self.try_endpoints(parcel));
         let accepted = match self.deadline {
             None => trying.await,
             Some(at) => Box::pin(timeout_at(at, trying)).await.unwrap_or(Err(Failure::TimedOut("request"))),
@@ -186,27 +204,28 @@ impl Sending<'_> {
         Payload::new(body, self.method, self.needs_tracking())
     }
 
-    async fn try_endpoints(
-        &self,
-        fields: &mut Fields,
-        payload: &mut Payload,
-        record: &mut Record,
-    ) -> Result<Accepted, Failure> {
-        let mut tries = Tries::new(self);
+    async fn try_endpoints(&self, parcel: &mut Parcel<'_>) -> Result<Accepted, Failure> {
+        let mut tries = Tries::new(self, parcel);
         loop {
-            let Some(chosen) = tries.next(fields.map()) else { return Err(tries.exhausted()) };
+            let Some(chosen) = tries.next(parcel.fields.map()) else { return Err(tries.exhausted()) };
             let Some(member) = self.cluster.members.get(chosen.index) else { return Err(Failure::NoEndpoints) };
+            parcel.begin(chosen);
+            if tries.repeated {
+                parcel.record.retries += 1;
+                self.cluster.live.count_retry();
+                self.cluster.series.cell(self.worker.index).retried();
+            }
             let in_flight = self.cluster.counts_in_flight().then(|| InFlight::new(&member.state));
-            let attempt = self.attempt(member, tries.fresh, record);
-            let broken = match attempt.run(fields, payload).await {
+            let attempt = self.attempt(member, tries.fresh, parcel.record);
+            let broken = match attempt.run(parcel).await {
                 Ok(answered) => {
-                    record.endpoint = Some(answered.lease.address());
-                    record.origin_duration = answered.took;
-                    record.origin_status = Some(answered.response.status());
+                    parcel.record.endpoint = Some(answered.lease.address());
+                    parcel.record.origin_duration = answered.took;
+                    parcel.record.origin_status = Some(answered.response.status());
                     let trouble = Trouble::Status(answered.response.status());
                     let again = self.policy.is_retried(answered.response.status())
-                        && trouble.may_repeat(self.method, payload.is_intact())
-                        && tries.charge(chosen);
+                        && trouble.may_repeat(self.method, parcel.payload.is_intact())
+                        && tries.charge(chosen, parcel);
                     if !again {
                         return Ok(Accepted { answered, chosen, in_flight });
                     }
@@ -217,13 +236,11 @@ impl Sending<'_> {
             drop(in_flight);
             if let Some(broken) = broken {
                 self.judge(member, &broken);
-                payload.put_back(broken.returned);
-                tries.failed(chosen, broken.trouble, broken.reused, broken.failure, payload.is_intact())?;
+                parcel.payload.put_back(broken.returned);
+                tries.failed(chosen, broken.trouble, broken.reused, broken.failure, parcel)?;
             }
-            fields.renew();
-            record.retries += 1;
-            self.cluster.live.count_retry();
-            self.cluster.series.cell(self.worker.index).retried();
+            parcel.fields.renew();
+            tries.repeated = true;
             if let Some(backoff) = self.policy.backoff().filter(|_| tries.pauses) {
                 Box::pin(tokio::time::sleep(backoff)).await;
             }
@@ -260,7 +277,13 @@ impl Sending<'_> {
     }
 
     /// Makes an answer fit for the client.
-    pub(super) fn finish(&self, accepted: Accepted, upgrade: Option<Box<Upgrade>>) -> Result<Response<Body>, Failure> {
+    /// `permits` go with the tunnel, where the answer is one.
+    pub(super) fn finish(
+        &self,
+        accepted: Accepted,
+        upgrade: Option<Box<Upgrade>>,
+        permits: &mut Vec<Permit>,
+    ) -> Result<Response<Body>, Failure> {
         let Accepted { answered, chosen, in_flight } = accepted;
         let Answered { response, lease, .. } = answered;
         let most_fields = self.worker.shared.settings.limits.response_header_count;
@@ -273,7 +296,8 @@ impl Sending<'_> {
         }
         let mut response = match upgrade {
             Some(upgrade) if upgrade.is_granted(&response) => {
-                upgrade.join(response, in_flight, self.worker.shared.settings.limits.body_idle)?
+                let held = (in_flight, std::mem::take(permits));
+                upgrade.join(response, held, self.worker.shared.settings.limits.body_idle)?
             }
             Some(upgrade) => {
                 upgrade.check_refusal(&response)?;
@@ -333,15 +357,33 @@ struct Tries<'a> {
     again: bool,
     /// Whether the next try needs a connection of its own.
     fresh: bool,
+    /// Whether there was a try before.
+    repeated: bool,
     /// Whether the route's pause is due before the next try.
     pauses: bool,
     last: Option<Failure>,
 }
 
+impl Parcel<'_> {
+    /// Notes that `chosen` is tried.
+    fn begin(&mut self, chosen: Chosen) {
+        if let Some(trial) = &mut self.trial {
+            trial.unsent = false;
+            trial.tried.push(chosen.index);
+        }
+    }
+}
+
 impl<'a> Tries<'a> {
-    fn new(sending: &'a Sending<'a>) -> Self {
-        let left = sending.policy.attempts;
-        Self { sending, tried: Vec::new(), left, again: false, fresh: false, pauses: false, last: None }
+    fn new(sending: &'a Sending<'a>, parcel: &mut Parcel<'_>) -> Self {
+        let mut left = sending.policy.attempts;
+        let mut tried = Vec::new();
+        if let Some(trial) = &mut parcel.trial {
+            left = left.min(trial.left);
+            tried = trial.tried_of(&sending.cluster.live);
+        }
+        let again = !tried.is_empty();
+        Self { sending, tried, left, again, fresh: false, repeated: false, pauses: false, last: None }
     }
 
     fn next(&mut self, headers: &HeaderMap) -> Option<Chosen> {
@@ -377,8 +419,12 @@ impl<'a> Tries<'a> {
         trouble: Trouble,
         reused: bool,
         failure: Failure,
-        intact: bool,
+        parcel: &mut Parcel<'_>,
     ) -> Result<(), Failure> {
+        let intact = parcel.payload.is_intact();
+        if let Some(trial) = &mut parcel.trial {
+            trial.unsent = trouble.is_unsent() && intact;
+        }
         if !trouble.may_repeat(self.sending.method, intact) {
             return Err(failure);
         }
@@ -392,7 +438,7 @@ impl<'a> Tries<'a> {
                 return Err(failure);
             }
             self.tried.push(chosen.index);
-        } else if !self.charge(chosen) {
+        } else if !self.charge(chosen, parcel) {
             return Err(failure);
         }
         self.last = Some(failure);
@@ -400,13 +446,16 @@ impl<'a> Tries<'a> {
     }
 
     /// Pays for one more try, if the policy and the cluster's budget allow it.
-    fn charge(&mut self, chosen: Chosen) -> bool {
+    fn charge(&mut self, chosen: Chosen, parcel: &mut Parcel<'_>) -> bool {
         let Sending { cluster, worker, .. } = *self.sending;
         let percent = worker.shared.settings.upstream.retry_budget_percent;
         if self.left == 0 || !cluster.live.withdraw(worker.shared.live.upstream.now(), percent) {
             return false;
         }
         self.left -= 1;
+        if let Some(trial) = &mut parcel.trial {
+            trial.left = trial.left.saturating_sub(1);
+        }
         self.tried.push(chosen.index);
         self.again = true;
         self.pauses = true;

@@ -24,7 +24,7 @@ use super::{
     resolve::Resolver,
     tls,
 };
-use crate::telemetry::metrics::Clusters;
+use crate::{telemetry::metrics::Clusters, worker::Worker};
 
 /// What is shared per node.
 #[derive(Debug)]
@@ -235,6 +235,16 @@ impl ClusterLive {
             self.budget_refusals.fetch_add(1, Relaxed);
         }
         allowed
+    }
+
+    /// Whether the budget pays for a try that a middleware of a `worker` wants to be made; it is counted then.
+    pub fn pay_retry(&self, worker: &Worker) -> bool {
+        let shared = &worker.shared;
+        let paid = self.withdraw(shared.live.upstream.now(), shared.settings.upstream.retry_budget_percent);
+        if paid {
+            self.count_retry();
+        }
+        paid
     }
 
     /// Shows every endpoint that some plan still uses.

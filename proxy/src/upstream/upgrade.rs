@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{head, live::InFlight};
-use crate::{exchange::Body, respond::Failure};
+use crate::{exchange::Body, middleware::Permit, respond::Failure};
 
 const WEBSOCKET_KEY: HeaderName = header::SEC_WEBSOCKET_KEY;
 /// RFC 6455 section 1.3.
@@ -75,11 +75,12 @@ impl Upgrade {
         Ok(())
     }
 
-    /// Joins the two connections as soon as both sides are out of HTTP, and makes the client's answer.
+    /// Joins the two connections as soon as both sides are out of HTTP, and makes the client's answer. What is `held` is
+    /// so until the tunnel has ended.
     pub(super) fn join(
         self,
         mut response: Response<Incoming>,
-        in_flight: Option<InFlight>,
+        held: (Option<InFlight>, Vec<Permit>),
         half_closed: Duration,
     ) -> Result<Response<Body>, Failure> {
         self.check_grant(response.headers())?;
@@ -99,7 +100,7 @@ impl Upgrade {
         }
         let client = self.client;
         tokio::task::spawn_local(async move {
-            let _in_flight = in_flight;
+            let _held = held;
             let joined = async { tokio::try_join!(client, backend) }.await;
             match joined {
                 Ok((client, backend)) => tunnel(TokioIo::new(client), TokioIo::new(backend), half_closed).await,

@@ -24,14 +24,22 @@ pub struct MiddlewareSpec {
     pub add_prefix: Option<AddPrefix>,
     /// Asks for a name and a password.
     pub basic_auth: Option<BasicAuth>,
+    /// Reads requests and answers whole.
+    pub buffering: Option<Buffering>,
     /// Several middlewares under one name.
     pub chain: Option<Chain>,
+    /// Stops asking a backend that fails, for a while.
+    pub circuit_breaker: Option<CircuitBreaker>,
     /// Compresses answers.
     pub compress: Option<Compress>,
+    /// Answers with a page of another Service.
+    pub errors: Option<Errors>,
     /// Asks another server whether a request may pass.
     pub forward_auth: Option<ForwardAuth>,
     /// Changes and checks header fields.
     pub headers: Option<Headers>,
+    /// Limits requests that are under way, per source.
+    pub in_flight_req: Option<InFlightReq>,
     /// Lets only some addresses pass.
     pub ip_allow_list: Option<IpAllowList>,
     /// Older spelling of `ipAllowList`.
@@ -46,31 +54,23 @@ pub struct MiddlewareSpec {
     pub replace_path: Option<ReplacePath>,
     /// Replaces parts of the path by a regular expression.
     pub replace_path_regex: Option<ReplacePathRegex>,
+    /// Sends requests again.
+    pub retry: Option<Retry>,
     /// Takes text off the front of the path.
     pub strip_prefix: Option<StripPrefix>,
     /// Takes off the front of the path what an expression matches.
     pub strip_prefix_regex: Option<StripPrefixRegex>,
-    /// Not carried.
-    pub buffering: Option<Unused>,
-    /// Not carried.
-    pub circuit_breaker: Option<Unused>,
     /// Finds out the media type of answers without one.
     pub content_type: Option<ContentType>,
     /// Asks for a name and a password that never crosses the wire.
     pub digest_auth: Option<DigestAuth>,
     /// Refuses paths with certain encoded characters.
     pub encoded_characters: Option<EncodedCharacters>,
-    /// Not carried.
-    pub errors: Option<Unused>,
     /// Lets browsers speak to gRPC backends.
     pub grpc_web: Option<GrpcWeb>,
-    /// Not carried.
-    pub in_flight_req: Option<Unused>,
     /// Tells the backend the client's certificate.
     #[serde(rename = "passTLSClientCert")]
     pub pass_tls_client_cert: Option<PassTlsClientCert>,
-    /// Not carried.
-    pub retry: Option<Unused>,
     /// Code that Traefik loads; never carried.
     pub plugin: Option<Unused>,
 }
@@ -135,6 +135,22 @@ pub struct BasicAuth {
     pub header_field: Option<Arc<str>>,
 }
 
+/// `buffering`. Sizes are in bytes.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Buffering {
+    /// Larger requests are refused.
+    pub max_request_body_bytes: Option<i64>,
+    /// What of a request is beyond goes to a file.
+    pub mem_request_body_bytes: Option<i64>,
+    /// Larger answers are refused.
+    pub max_response_body_bytes: Option<i64>,
+    /// What of an answer is beyond goes to a file.
+    pub mem_response_body_bytes: Option<i64>,
+    /// While it holds, a request is sent again.
+    pub retry_expression: Option<Arc<str>>,
+}
+
 /// `chain`.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -153,6 +169,22 @@ pub struct MiddlewareRef {
     pub name: Arc<str>,
     /// Namespace; the referring object's where absent.
     pub namespace: Option<Arc<str>>,
+}
+
+/// `circuitBreaker`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct CircuitBreaker {
+    /// When it opens.
+    pub expression: Option<Arc<str>>,
+    /// How often that is looked at: seconds or a Go duration.
+    pub check_period: Option<IntOrString>,
+    /// How long it stays open: seconds or a Go duration.
+    pub fallback_duration: Option<IntOrString>,
+    /// How long it recovers: seconds or a Go duration.
+    pub recovery_duration: Option<IntOrString>,
+    /// Status of refusals.
+    pub response_code: Option<i64>,
 }
 
 /// `compress`.
@@ -214,6 +246,85 @@ pub struct EncodedCharacters {
     pub allow_encoded_question_mark: Option<bool>,
     /// `%23`.
     pub allow_encoded_hash: Option<bool>,
+}
+
+/// `errors`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Errors {
+    /// Statuses and ranges of them.
+    #[serde(deserialize_with = "or_default")]
+    pub status: Vec<Arc<str>>,
+    /// What becomes of statuses and ranges of them.
+    #[serde(deserialize_with = "or_default")]
+    pub status_rewrites: BTreeMap<Arc<str>, i64>,
+    /// Who has the pages.
+    #[serde(deserialize_with = "or_default")]
+    pub service: ErrorService,
+    /// Where they are.
+    pub query: Option<Arc<str>>,
+    /// Fields of the request that the Service sees; empty is another thing than absent.
+    pub error_request_headers: Option<Vec<Arc<str>>>,
+}
+
+/// `service` of `errors`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ErrorService {
+    /// `Service` where absent.
+    pub kind: Option<Arc<str>>,
+    /// Name.
+    pub name: Option<Arc<str>>,
+    /// Namespace; the object's own where absent.
+    pub namespace: Option<Arc<str>>,
+    /// Number or name.
+    pub port: Option<IntOrString>,
+    /// Not carried.
+    pub scheme: Option<Unused>,
+    /// Not carried.
+    pub strategy: Option<Unused>,
+    /// Not carried.
+    pub weight: Option<Unused>,
+    /// Not carried.
+    pub pass_host_header: Option<Unused>,
+    /// Not carried.
+    pub response_forwarding: Option<Unused>,
+    /// Not carried.
+    pub servers_transport: Option<Unused>,
+    /// Not carried.
+    pub sticky: Option<Unused>,
+    /// Not carried.
+    #[serde(rename = "nativeLB")]
+    pub native_lb: Option<Unused>,
+    /// Not carried.
+    #[serde(rename = "nodePortLB")]
+    pub node_port_lb: Option<Unused>,
+    /// Not carried.
+    pub health_check: Option<Unused>,
+    /// Not carried.
+    pub passive_health_check: Option<Unused>,
+    /// Not carried.
+    pub middlewares: Option<Unused>,
+}
+
+impl ErrorService {
+    /// Options that are not carried, and whether each is stated.
+    pub fn others(&self) -> [(&'static str, bool); 12] {
+        [
+            ("scheme", self.scheme.is_some()),
+            ("strategy", self.strategy.is_some()),
+            ("weight", self.weight.is_some()),
+            ("passHostHeader", self.pass_host_header.is_some()),
+            ("responseForwarding", self.response_forwarding.is_some()),
+            ("serversTransport", self.servers_transport.is_some()),
+            ("sticky", self.sticky.is_some()),
+            ("nativeLB", self.native_lb.is_some()),
+            ("nodePortLB", self.node_port_lb.is_some()),
+            ("healthCheck", self.health_check.is_some()),
+            ("passiveHealthCheck", self.passive_health_check.is_some()),
+            ("middlewares", self.middlewares.is_some()),
+        ]
+    }
 }
 
 /// `forwardAuth`.
@@ -359,6 +470,16 @@ pub struct Headers {
     pub ssl_host: Option<Arc<str>>,
     /// Without effect since Traefik 3.
     pub ssl_force_host: Option<bool>,
+}
+
+/// `inFlightReq`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct InFlightReq {
+    /// Requests of one source at a time.
+    pub amount: Option<i64>,
+    /// What a source is.
+    pub source_criterion: Option<SourceCriterion>,
 }
 
 /// `ipAllowList`.
@@ -515,6 +636,27 @@ pub struct ReplacePathRegex {
     pub regex: Option<Arc<str>>,
     /// What takes the place of each match.
     pub replacement: Option<Arc<str>>,
+}
+
+/// `retry`.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Retry {
+    /// Tries, the first included.
+    pub attempts: Option<i64>,
+    /// How long others may begin: seconds or a Go duration.
+    pub timeout: Option<IntOrString>,
+    /// The first pause: seconds or a Go duration.
+    pub initial_interval: Option<IntOrString>,
+    /// Largest body that is kept; -1 is no limit.
+    pub max_request_body_bytes: Option<i64>,
+    /// Statuses and ranges of them that are tried again.
+    #[serde(deserialize_with = "or_default")]
+    pub status: Vec<Arc<str>>,
+    /// Whether requests that reached no backend are not.
+    pub disable_retry_on_network_error: Option<bool>,
+    /// Whether POST, PATCH and LOCK are for a status.
+    pub retry_non_idempotent_method: Option<bool>,
 }
 
 /// `stripPrefix`.

@@ -5,14 +5,18 @@
 
 pub mod add_prefix;
 pub mod basic_auth;
+pub mod buffering;
 pub mod chain;
+pub mod circuit_breaker;
 pub mod compress;
 pub mod content_type;
 pub mod digest_auth;
 pub mod encoded_characters;
+pub mod errors;
 pub mod forward_auth;
 pub mod grpc_web;
 pub mod headers;
+pub mod in_flight_req;
 pub mod ip_allow_list;
 pub mod pass_tls_client_cert;
 pub mod rate_limit;
@@ -20,7 +24,9 @@ pub mod redirect_regex;
 pub mod redirect_scheme;
 pub mod replace_path;
 pub mod replace_path_regex;
+pub mod retry;
 pub mod source;
+pub mod status;
 pub mod strip_prefix;
 pub mod strip_prefix_regex;
 pub mod tcp;
@@ -46,8 +52,12 @@ pub enum Spec {
     AddPrefix(add_prefix::AddPrefix),
     /// Asks for a name and a password.
     BasicAuth(basic_auth::BasicAuth),
+    /// Reads requests and answers whole.
+    Buffering(buffering::Buffering),
     /// Several middlewares under one name.
     Chain(chain::Chain),
+    /// Stops asking a backend that fails, for a while.
+    CircuitBreaker(circuit_breaker::CircuitBreaker),
     /// Compresses answers.
     Compress(compress::Compress),
     /// Tells clients the media type of answers whose backend did not.
@@ -56,12 +66,16 @@ pub enum Spec {
     DigestAuth(digest_auth::DigestAuth),
     /// Refuses paths with certain encoded characters.
     EncodedCharacters(encoded_characters::EncodedCharacters),
+    /// Answers with a page of another Service.
+    Errors(Box<errors::Errors>),
     /// Asks another server whether a request may pass.
     ForwardAuth(Box<forward_auth::ForwardAuth>),
     /// Lets browsers speak to gRPC backends.
     GrpcWeb(grpc_web::GrpcWeb),
     /// Changes and checks header fields.
     Headers(Box<headers::Headers>),
+    /// Limits requests that are under way, per source.
+    InFlightReq(in_flight_req::InFlightReq),
     /// Lets only some addresses pass.
     IpAllowList(ip_allow_list::IpAllowList),
     /// Tells the backend the client's certificate.
@@ -76,6 +90,8 @@ pub enum Spec {
     ReplacePath(replace_path::ReplacePath),
     /// Replaces parts of the path by a regular expression.
     ReplacePathRegex(replace_path_regex::ReplacePathRegex),
+    /// Sends requests again.
+    Retry(retry::Retry),
     /// Takes text off the front of the path.
     StripPrefix(strip_prefix::StripPrefix),
     /// Takes off the front of the path what an expression matches.
@@ -90,14 +106,18 @@ impl Spec {
         match self {
             Self::AddPrefix(_) => "addPrefix",
             Self::BasicAuth(_) => "basicAuth",
+            Self::Buffering(_) => "buffering",
             Self::Chain(_) => "chain",
+            Self::CircuitBreaker(_) => "circuitBreaker",
             Self::Compress(_) => "compress",
             Self::ContentType(_) => "contentType",
             Self::DigestAuth(_) => "digestAuth",
             Self::EncodedCharacters(_) => "encodedCharacters",
+            Self::Errors(_) => "errors",
             Self::ForwardAuth(_) => "forwardAuth",
             Self::GrpcWeb(_) => "grpcWeb",
             Self::Headers(_) => "headers",
+            Self::InFlightReq(_) => "inFlightReq",
             Self::IpAllowList(_) => "ipAllowList",
             Self::PassTlsClientCert(_) => "passTLSClientCert",
             Self::RateLimit(_) => "rateLimit",
@@ -105,6 +125,7 @@ impl Spec {
             Self::RedirectScheme(_) => "redirectScheme",
             Self::ReplacePath(_) => "replacePath",
             Self::ReplacePathRegex(_) => "replacePathRegex",
+            Self::Retry(_) => "retry",
             Self::StripPrefix(_) => "stripPrefix",
             Self::StripPrefixRegex(_) => "stripPrefixRegex",
             Self::Tcp(spec) => spec.kind(),

@@ -2,9 +2,7 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
-use http::HeaderName;
-
-use super::source::AddressSource;
+use super::source::SourceCriterion;
 
 /// Configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +10,7 @@ pub struct RateLimit {
     /// The bucket of each source; `None` limits nothing.
     pub limit: Option<Limit>,
     /// What a source is.
-    pub source: RateSource,
+    pub source: SourceCriterion,
 }
 
 /// A bucket.
@@ -24,15 +22,4 @@ pub struct Limit {
     pub period: Duration,
     /// Tokens that the bucket holds; at most 10^9.
     pub burst: NonZeroU64,
-}
-
-/// What a source is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RateSource {
-    /// An address; those that have none share a bucket.
-    Address(AddressSource),
-    /// The value of a field; requests without it share a bucket.
-    Header(HeaderName),
-    /// Host as the client wrote it.
-    Host,
 }

@@ -1,7 +1,9 @@
-//! Which address of a request a middleware judges or counts (Traefik's `ipStrategy`).
+//! Which address of a request a middleware judges or counts (Traefik's `ipStrategy`), and what else may tell sources
+//! apart (`sourceCriterion`).
 
 use std::num::NonZeroUsize;
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 /// Which address.
@@ -21,4 +23,15 @@ pub enum AddressSource {
     },
     /// The first from the right of X-Forwarded-For that is in none of these ranges.
     Excluding(Vec<IpNet>),
+}
+
+/// What the source of a request is, for middlewares that count per source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceCriterion {
+    /// An address; requests that have none are of one source.
+    Address(AddressSource),
+    /// The value of a field; requests without it are of one source.
+    Header(HeaderName),
+    /// Host as the client wrote it.
+    Host,
 }

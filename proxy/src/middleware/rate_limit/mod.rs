@@ -6,20 +6,12 @@ mod table;
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode, header};
-use postern_config::model::{
-    id::MiddlewareId,
-    middleware::rate_limit::{self as model, RateSource},
-};
+use postern_config::model::{id::MiddlewareId, middleware::rate_limit as model};
 pub(super) use table::Buckets;
-use table::Key;
 use tokio::time::Instant;
 
 use self::bucket::Verdict;
-use super::{
-    live::Live,
-    refuse,
-    source::{Found, Source},
-};
+use super::{criterion::Criterion, live::Live, refuse};
 use crate::exchange::{Exchange, Flow};
 
 /// Running state.
@@ -28,18 +20,7 @@ pub(super) struct RateLimit {
     id: MiddlewareId,
     /// `None` limits nothing.
     buckets: Option<Arc<Buckets>>,
-    source: RunningSource,
-}
-
-#[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "built once per configuration and only borrowed; a box would cost each request a hop"
-)]
-enum RunningSource {
-    Address(Source),
-    Header(http::HeaderName),
-    Host,
+    criterion: Criterion,
 }
 
 /// What becomes of a request.
@@ -54,35 +35,17 @@ pub(super) enum Taken {
 
 impl RateLimit {
     pub(super) fn build(id: &MiddlewareId, spec: &model::RateLimit, live: &Live) -> Self {
-        let source = match &spec.source {
-            RateSource::Address(source) => RunningSource::Address(Source::new(source)),
-            RateSource::Header(name) => RunningSource::Header(name.clone()),
-            RateSource::Host => RunningSource::Host,
-        };
-        Self { id: id.clone(), buckets: spec.limit.map(|limit| live.buckets(id, spec, limit)), source }
+        let buckets = spec.limit.map(|limit| live.buckets.state(id, spec, || Buckets::new(limit)));
+        Self { id: id.clone(), buckets, criterion: Criterion::new(&spec.source) }
     }
 
     /// Takes a token for `exchange`.
     pub(super) fn take(&self, exchange: &mut Exchange) -> Taken {
         let Some(buckets) = &self.buckets else { return Taken::Now(Flow::Continue) };
-        match buckets.take(self.key(exchange), Instant::now()) {
+        match buckets.take(self.criterion.key(exchange), Instant::now()) {
             Verdict::Pass => Taken::Now(Flow::Continue),
             Verdict::Delay(wait) => Taken::Later(wait),
             Verdict::Reject(wait) => Taken::Never(self.reject(exchange, wait)),
-        }
-    }
-
-    fn key(&self, exchange: &Exchange) -> Key {
-        match &self.source {
-            RunningSource::Address(source) => match source.find(exchange.client, &exchange.parts.headers) {
-                Found::Address(address) => Key::Address(address),
-                Found::Text(text) => Key::text(text.as_bytes()),
-                Found::Nothing => Key::text(b""),
-            },
-            RunningSource::Header(name) => {
-                Key::text(exchange.parts.headers.get(name).map(HeaderValue::as_bytes).unwrap_or_default())
-            }
-            RunningSource::Host => Key::text(exchange.authority.as_bytes()),
         }
     }
 

@@ -3,47 +3,21 @@
 use std::{
     collections::HashMap,
     hash::BuildHasher as _,
-    net::IpAddr,
     sync::{Mutex, PoisonError},
 };
 
 use foldhash::fast::RandomState;
 use postern_config::model::middleware::rate_limit::Limit;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::bucket::{FullAt, Scaled, Verdict};
+use crate::middleware::criterion::Key;
 
 /// Sources that have a bucket at a time. Beyond, those are forgotten that would be full again first.
 pub(super) const MOST_SOURCES: usize = 65_536;
 const SHARDS: usize = 32;
 /// An eighth above the mean, since sources do not spread evenly.
 const MOST_PER_SHARD: usize = MOST_SOURCES / SHARDS * 9 / 8;
-
-/// Who a bucket belongs to. Kept whole (long text as its digest), so that nobody pays for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
-    /// An address.
-    Address(IpAddr),
-    /// Text of up to 32 bytes.
-    Short(u8, [u8; 32]),
-    /// SHA-256 of longer text.
-    Digest([u8; 32]),
-}
-
-impl Key {
-    /// The key of a text.
-    pub(super) fn text(text: &[u8]) -> Self {
-        let mut bytes = [0; 32];
-        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
-            (Some(place), Ok(len)) => {
-                place.copy_from_slice(text);
-                Self::Short(len, bytes)
-            }
-            _ => Self::Digest(Sha256::digest(text).into()),
-        }
-    }
-}
 
 type Shard = HashMap<Key, FullAt, RandomState>;
 
@@ -113,17 +87,6 @@ mod tests {
 
     fn limit(average: u64, period: Duration, burst: u64) -> Limit {
         Limit { average: average.try_into().expect("not zero"), period, burst: burst.try_into().expect("not zero") }
-    }
-
-    #[test]
-    fn texts_have_one_key_each() {
-        let long = [b'a'; 33];
-        let texts: [&[u8]; 5] = [b"", b"\0", b"a", &long[..32], &long];
-        for a in texts {
-            for b in texts {
-                assert_eq!(Key::text(a) == Key::text(b), a == b);
-            }
-        }
     }
 
     #[test]

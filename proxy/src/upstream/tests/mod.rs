@@ -181,6 +181,8 @@ impl World {
             started: Instant::now(),
             record: access_log::Record::default(),
             response_steps: Vec::new(),
+            permits: Vec::new(),
+            trial: None,
         }
     }
 

@@ -4,16 +4,21 @@
 //! file per group of types; each takes the options of its type and gives a [`Spec`] or the finding that refuses it.
 
 mod basic_auth;
+mod buffering;
 mod chain;
+mod circuit_breaker;
 mod client_certificate;
 mod compress;
 mod digest_auth;
 mod encoded;
+mod errors;
 mod forward_auth;
 mod grpc_web;
 mod headers;
+mod in_flight_req;
 mod rate_limit;
 mod redirect;
+mod retry;
 mod rewrite;
 mod source;
 pub mod tcp;
@@ -21,7 +26,7 @@ pub mod tcp;
 mod tests;
 mod users;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Filled, Settings, slot};
 use crate::{
@@ -30,12 +35,16 @@ use crate::{
         view::View,
     },
     model::{
+        duration::parse_go,
         go_regex::GoRegex,
         id::{ClusterId, MiddlewareId},
         middleware::{MiddlewareSlot, Spec},
     },
     report::Finding,
 };
+
+/// Longer durations are mistakes.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The slot of `item`, what is to be said of it, and the slots of its members (a chain has some).
 pub fn convert(
@@ -98,11 +107,14 @@ fn fill_tcp(
     Filled::new(item.map_or_else(missing, |item| tcp::convert(item, view, settings).0))
 }
 
-/// The cluster of an auth server that is a Service: it is looked for among the clusters at hand before DNS is asked.
+/// Clusters that a middleware asks. That of an auth server is looked for among those at hand before DNS is asked.
 fn clusters(slot: &MiddlewareSlot) -> Vec<ClusterId> {
     let MiddlewareSlot::Ready(spec) = slot else { return Vec::new() };
-    let Spec::ForwardAuth(auth) = &**spec else { return Vec::new() };
-    forward_auth::cluster(&auth.address).into_iter().collect()
+    match &**spec {
+        Spec::ForwardAuth(auth) => forward_auth::cluster(&auth.address).into_iter().collect(),
+        Spec::Errors(errors) => vec![errors.service.clone()],
+        _ => Vec::new(),
+    }
 }
 
 fn members(spec: &Spec) -> Vec<MiddlewareId> {
@@ -144,8 +156,12 @@ impl Site<'_, '_> {
             rewrite::add_prefix(self, options)
         } else if let Some(options) = &spec.basic_auth {
             basic_auth::convert(self, options)
+        } else if let Some(options) = &spec.buffering {
+            buffering::convert(self, options)
         } else if let Some(options) = &spec.chain {
             chain::convert(self, options)
+        } else if let Some(options) = &spec.circuit_breaker {
+            circuit_breaker::convert(self, options)
         } else if let Some(options) = &spec.compress {
             compress::convert(self, options)
         } else if let Some(options) = &spec.content_type {
@@ -158,10 +174,14 @@ impl Site<'_, '_> {
             Ok(client_certificate::convert(self, options))
         } else if let Some(options) = &spec.encoded_characters {
             Ok(encoded::encoded_characters(options))
+        } else if let Some(options) = &spec.errors {
+            errors::convert(self, options)
         } else if let Some(options) = &spec.forward_auth {
             forward_auth::convert(self, options)
         } else if let Some(options) = &spec.headers {
             headers::convert(self, options)
+        } else if let Some(options) = &spec.in_flight_req {
+            in_flight_req::convert(self, options)
         } else if let Some(options) = spec.ip_allow_list.as_ref().or(spec.ip_white_list.as_ref()) {
             source::allow_list(self, options)
         } else if let Some(options) = &spec.rate_limit {
@@ -174,6 +194,8 @@ impl Site<'_, '_> {
             rewrite::replace_path(self, options)
         } else if let Some(options) = &spec.replace_path_regex {
             rewrite::replace_path_regex(self, options)
+        } else if let Some(options) = &spec.retry {
+            retry::convert(self, options)
         } else if let Some(options) = &spec.strip_prefix {
             rewrite::strip_prefix(self, options)
         } else if let Some(options) = &spec.strip_prefix_regex {
@@ -216,6 +238,19 @@ impl Site<'_, '_> {
             .as_ref()
             .filter(|text| !text.is_empty())
             .ok_or_else(|| self.refuse(option, "MissingField", "is required and not set"))
+    }
+
+    /// Seconds or a Go duration; zero where nothing is said.
+    fn duration(&self, option: &str, value: Option<&traefik::IntOrString>) -> Result<Duration> {
+        let wrong = |message: &str| self.refuse(option, "InvalidValue", message);
+        let duration = match value {
+            None => Duration::ZERO,
+            Some(traefik::IntOrString::Int(seconds)) => {
+                Duration::from_secs(u64::try_from(*seconds).map_err(|_| wrong("must not be negative"))?)
+            }
+            Some(traefik::IntOrString::Text(text)) => parse_go(text).map_err(|error| wrong(&error.to_string()))?,
+        };
+        if duration > LONGEST { Err(wrong("must not be longer than a year")) } else { Ok(duration) }
     }
 
     fn expression(&self, option: &str, text: &str) -> Result<GoRegex> {
@@ -284,10 +319,14 @@ fn kinds(spec: &traefik::MiddlewareSpec) -> Vec<(&'static str, bool)> {
     let all = [
         ("addPrefix", true, spec.add_prefix.is_some()),
         ("basicAuth", true, spec.basic_auth.is_some()),
+        ("buffering", true, spec.buffering.is_some()),
         ("chain", true, spec.chain.is_some()),
+        ("circuitBreaker", true, spec.circuit_breaker.is_some()),
         ("compress", true, spec.compress.is_some()),
+        ("errors", true, spec.errors.is_some()),
         ("forwardAuth", true, spec.forward_auth.is_some()),
         ("headers", true, spec.headers.is_some()),
+        ("inFlightReq", true, spec.in_flight_req.is_some()),
         ("ipAllowList", true, spec.ip_allow_list.is_some()),
         ("ipWhiteList", true, spec.ip_white_list.is_some()),
         ("rateLimit", true, spec.rate_limit.is_some()),
@@ -295,19 +334,15 @@ fn kinds(spec: &traefik::MiddlewareSpec) -> Vec<(&'static str, bool)> {
         ("redirectScheme", true, spec.redirect_scheme.is_some()),
         ("replacePath", true, spec.replace_path.is_some()),
         ("replacePathRegex", true, spec.replace_path_regex.is_some()),
+        ("retry", true, spec.retry.is_some()),
         ("stripPrefix", true, spec.strip_prefix.is_some()),
         ("stripPrefixRegex", true, spec.strip_prefix_regex.is_some()),
-        ("buffering", false, spec.buffering.is_some()),
-        ("circuitBreaker", false, spec.circuit_breaker.is_some()),
         ("contentType", true, spec.content_type.is_some()),
         ("digestAuth", true, spec.digest_auth.is_some()),
         ("encodedCharacters", true, spec.encoded_characters.is_some()),
-        ("errors", false, spec.errors.is_some()),
         ("grpcWeb", true, spec.grpc_web.is_some()),
-        ("inFlightReq", false, spec.in_flight_req.is_some()),
         ("passTLSClientCert", true, spec.pass_tls_client_cert.is_some()),
         ("plugin", true, spec.plugin.is_some()),
-        ("retry", false, spec.retry.is_some()),
     ];
     all.into_iter().filter(|(_, _, stated)| *stated).map(|(kind, carried, _)| (kind, carried)).collect()
 }

@@ -1,4 +1,5 @@
-//! `ipAllowList` and what it shares with `rateLimit`: which address of a request counts.
+//! `ipAllowList` and what it shares with middlewares that count per source: which address of a request counts, and what
+//! else may.
 
 use std::{net::IpAddr, num::NonZeroUsize, sync::Arc};
 
@@ -8,7 +9,11 @@ use ipnet::{IpNet, Ipv4Net};
 use super::{Result, Site};
 use crate::{
     kubernetes::object::traefik,
-    model::middleware::{Spec, ip_allow_list::IpAllowList, source::AddressSource},
+    model::middleware::{
+        Spec,
+        ip_allow_list::IpAllowList,
+        source::{AddressSource, SourceCriterion},
+    },
     report::Finding,
 };
 
@@ -71,6 +76,32 @@ pub(super) fn strategy(
         site.warn(&format!("{option}.ipv6Subnet"), "NoEffect", "has no effect beside excludedIPs");
     }
     Ok(AddressSource::Excluding(excluded))
+}
+
+/// What tells sources apart; `default` where nothing is said.
+pub(super) fn criterion(
+    site: &mut Site<'_, '_>,
+    options: Option<&traefik::SourceCriterion>,
+    default: SourceCriterion,
+) -> Result<SourceCriterion> {
+    let Some(options) = options else { return Ok(default) };
+    let header = options.request_header_name.as_ref().filter(|name| !name.is_empty());
+    let host = options.request_host.unwrap_or(false);
+    match (&options.ip_strategy, header, host) {
+        (None, None, false) => Ok(default),
+        (ip @ Some(_), None, false) => {
+            strategy(site, "sourceCriterion.ipStrategy", ip.as_ref()).map(SourceCriterion::Address)
+        }
+        (None, Some(name), false) => {
+            site.header_name("sourceCriterion.requestHeaderName", name).map(SourceCriterion::Header)
+        }
+        (None, None, true) => Ok(SourceCriterion::Host),
+        _ => Err(site.refuse(
+            "sourceCriterion",
+            "SeveralCriteria",
+            "states more than one of ipStrategy, requestHeaderName and requestHost",
+        )),
+    }
 }
 
 fn ipv6_bits(site: &Site<'_, '_>, option: &str, bits: Option<i64>) -> Result<Option<u8>> {

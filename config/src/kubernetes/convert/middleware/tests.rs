@@ -1,6 +1,6 @@
 //! Verdicts on Middleware objects: what is refused and why, and what the accepted ones mean.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -19,8 +19,7 @@ use crate::{
         digest_auth::Algorithm,
         forward_auth::{BodyPolicy, TrustForwarded},
         pass_tls_client_cert::{Attribute, Field},
-        rate_limit::RateSource,
-        source::AddressSource,
+        source::{AddressSource, SourceCriterion},
     },
     report::Finding,
 };
@@ -78,16 +77,6 @@ fn refusal(spec: Value, others: Vec<Object>) -> (String, &'static str) {
     assert!(matches!(slot, MiddlewareSlot::Refused { .. }), "{spec} is accepted");
     let first = findings.first().expect("a refusal has a finding");
     (first.field.clone(), first.reason)
-}
-
-#[test]
-fn what_is_not_carried_is_refused_by_name() {
-    for kind in ["buffering", "circuitBreaker", "errors", "inFlightReq", "retry"] {
-        let (slot, findings) = judge(json!({ kind: {} }));
-        let MiddlewareSlot::Refused { reason } = slot else { panic!("{kind} is accepted") };
-        assert_eq!(*reason, *format!("Middleware default/m: the {kind} middleware is not carried yet"));
-        assert_eq!(findings.first().map(|finding| finding.reason), Some("NotCarried"));
-    }
 }
 
 #[test]
@@ -292,6 +281,70 @@ fn wrong_options_refuse_the_whole_middleware() {
             "spec.rateLimit.sourceCriterion",
             "SeveralCriteria",
         ),
+        (json!({ "circuitBreaker": {} }), "spec.circuitBreaker.expression", "MissingField"),
+        (
+            json!({ "circuitBreaker": { "expression": "NetworkErrorRatio() >" } }),
+            "spec.circuitBreaker.expression",
+            "InvalidExpression",
+        ),
+        (
+            json!({ "circuitBreaker": { "expression": "NetworkErrorRatio() > 0.1", "checkPeriod": "x" } }),
+            "spec.circuitBreaker.checkPeriod",
+            "InvalidValue",
+        ),
+        (
+            json!({ "circuitBreaker": { "expression": "NetworkErrorRatio() > 0.1", "responseCode": 101 } }),
+            "spec.circuitBreaker.responseCode",
+            "InvalidValue",
+        ),
+        (json!({ "buffering": { "maxRequestBodyBytes": -1 } }), "spec.buffering.maxRequestBodyBytes", "InvalidValue"),
+        (
+            json!({ "buffering": { "retryExpression": "IsNetworkError() & true" } }),
+            "spec.buffering.retryExpression",
+            "InvalidExpression",
+        ),
+        (json!({ "retry": {} }), "spec.retry.attempts", "InvalidValue"),
+        (json!({ "retry": { "attempts": 3, "status": ["5xx"] } }), "spec.retry.status", "InvalidValue"),
+        (
+            json!({ "retry": { "attempts": 3, "disableRetryOnNetworkError": true } }),
+            "spec.retry.status",
+            "MissingField",
+        ),
+        (
+            json!({ "retry": { "attempts": 3, "maxRequestBodyBytes": -2 } }),
+            "spec.retry.maxRequestBodyBytes",
+            "InvalidValue",
+        ),
+        (json!({ "errors": { "status": ["600"] } }), "spec.errors.status", "InvalidValue"),
+        (json!({ "errors": { "status": ["500"] } }), "spec.errors.service.name", "MissingField"),
+        (json!({ "errors": { "service": { "name": "pages", "port": 80 } } }), "spec.errors.service", "BackendNotFound"),
+        (
+            json!({ "errors": { "service": { "name": "pages", "namespace": "other", "port": 80 } } }),
+            "spec.errors.service",
+            "RefNotPermitted",
+        ),
+        (
+            json!({ "errors": { "service": { "name": "pages", "kind": "TraefikService" } } }),
+            "spec.errors.service.kind",
+            "NotCarried",
+        ),
+        (
+            json!({ "errors": { "service": { "name": "pages", "port": 80, "passHostHeader": false } } }),
+            "spec.errors.service.passHostHeader",
+            "NotCarried",
+        ),
+        (
+            json!({ "errors": { "statusRewrites": { "418": 1 }, "service": { "name": "pages", "port": 80 } } }),
+            "spec.errors.statusRewrites[418]",
+            "InvalidValue",
+        ),
+        (json!({ "errors": { "query": "/a b" } }), "spec.errors.query", "InvalidValue"),
+        (json!({ "inFlightReq": { "amount": -1 } }), "spec.inFlightReq.amount", "InvalidValue"),
+        (
+            json!({ "inFlightReq": { "sourceCriterion": { "requestHost": true, "ipStrategy": {} } } }),
+            "spec.inFlightReq.sourceCriterion",
+            "SeveralCriteria",
+        ),
         (json!({ "redirectScheme": {} }), "spec.redirectScheme.scheme", "MissingField"),
         (json!({ "redirectScheme": { "scheme": "ht tp" } }), "spec.redirectScheme.scheme", "InvalidValue"),
         (json!({ "redirectScheme": { "scheme": "https", "port": "x" } }), "spec.redirectScheme.port", "InvalidValue"),
@@ -372,8 +425,56 @@ fn rate_limits_have_traefiks_defaults() {
         let Spec::RateLimit(limit) = ready(json!({ "rateLimit": options })) else { panic!("another type") };
         let got = limit.limit.map(|limit| (limit.average.get(), limit.period.as_millis(), limit.burst.get()));
         assert_eq!(got, want, "{options}");
-        assert_eq!(limit.source, RateSource::Address(AddressSource::Client { ipv6_bits: None }));
+        assert_eq!(limit.source, SourceCriterion::Address(AddressSource::Client { ipv6_bits: None }));
     }
+}
+
+#[test]
+fn circuit_breakers_have_traefiks_defaults() {
+    for (options, want) in [
+        (json!({}), (100, 10_000, 10_000, 503)),
+        (json!({ "checkPeriod": "1s", "fallbackDuration": 3, "recoveryDuration": "0" }), (1_000, 3_000, 10_000, 503)),
+        (json!({ "checkPeriod": 0, "responseCode": 429 }), (100, 10_000, 10_000, 429)),
+    ] {
+        let mut options = options;
+        options["expression"] = "NetworkErrorRatio() > 0.1".into();
+        let Spec::CircuitBreaker(circuit) = ready(json!({ "circuitBreaker": options })) else { panic!("another type") };
+        let millis = [circuit.check_period, circuit.fallback, circuit.recovery].map(|duration| duration.as_millis());
+        assert_eq!((millis[0], millis[1], millis[2], circuit.status.as_u16()), want, "{options}");
+    }
+}
+
+#[test]
+fn retries_have_traefiks_defaults() {
+    let Spec::Retry(retry) = ready(json!({ "retry": { "attempts": 4 } })) else { panic!("another type") };
+    assert_eq!((retry.attempts.get(), retry.initial_interval, retry.timeout), (4, Duration::ZERO, None));
+    assert_eq!((retry.max_request_body, retry.on_network_error, retry.non_idempotent), (Some(2 << 20), true, false));
+    let options = json!({ "attempts": 2, "initialInterval": "100ms", "timeout": 3, "maxRequestBodyBytes": -1 });
+    let Spec::Retry(retry) = ready(json!({ "retry": options })) else { panic!("another type") };
+    assert_eq!((retry.initial_interval, retry.timeout), (Duration::from_millis(100), Some(Duration::from_secs(3))));
+    assert_eq!(retry.max_request_body, None);
+}
+
+#[test]
+fn error_pages_come_from_a_service_at_hand() {
+    let pages = object(Kind::Service, "default", "pages", json!({ "spec": { "ports": [{ "port": 80 }] } }));
+    let options = json!({
+        "status": ["500-599"], "statusRewrites": { "500-599": 500, "503": 418 }, "query": "/{status}.html",
+        "service": { "name": "pages", "port": 80 }, "errorRequestHeaders": [],
+    });
+    let Spec::Errors(errors) = ready_beside(json!({ "errors": options }), vec![pages]) else { panic!("another type") };
+    assert_eq!(errors.service.as_str(), "default/pages:80");
+    assert_eq!(errors.rewrites.first().map(|(_, status)| status.as_u16()), Some(418), "narrow ranges come first");
+    assert_eq!(errors.request_headers, Some(vec![]));
+}
+
+#[test]
+fn buffering_has_traefiks_defaults() {
+    let Spec::Buffering(buffering) = ready(json!({ "buffering": { "maxRequestBodyBytes": 0 } })) else {
+        panic!("another type")
+    };
+    assert_eq!((buffering.max_request, buffering.max_response, buffering.retry), (None, None, None));
+    assert_eq!((buffering.memory_of_request, buffering.memory_of_response), (1 << 20, 1 << 20));
 }
 
 #[test]
