@@ -112,13 +112,28 @@ fn rewrite_request(rewrite: &Rewrite, exchange: &mut Exchange) -> Flow {
     let Some(change) = &rewrite.path else { return Flow::Continue };
     let path = change_path(change, &exchange.rule.path, exchange.parts.uri.path()).into_owned();
     match with_path(&exchange.parts.uri, &path) {
-        Some(uri) => exchange.parts.uri = uri,
+        Some(uri) => rewrite_to(exchange, uri),
         None => {
             let failure = Failure::BadRequest("the rewritten path is no path");
             return Flow::Answer(respond::answer(&failure, &exchange.parts.headers));
         }
     }
     Flow::Continue
+}
+
+/// Among a request's extensions: what the client asked for, in its one form, before the path was rewritten.
+#[derive(Clone, Debug)]
+struct ClientTarget(Uri);
+
+/// Makes `uri` the target that the backend sees.
+pub(crate) fn rewrite_to(exchange: &mut Exchange, uri: Uri) {
+    let before = std::mem::replace(&mut exchange.parts.uri, uri);
+    exchange.parts.extensions.get_or_insert(ClientTarget(before));
+}
+
+/// What the client asked for, in its one form, whatever has become of the path since.
+pub(crate) fn target_of_client(exchange: &Exchange) -> &Uri {
+    exchange.parts.extensions.get::<ClientTarget>().map_or(&exchange.parts.uri, |target| &target.0)
 }
 
 /// `uri` with another path and the same query, path and query only.

@@ -3,11 +3,15 @@
 //! The path of a request is normalised once. A change whose result is not normalised would let the backend see
 //! another path than the router and the auth server did, so it is answered 400 (CVE-2026-40912, CVE-2026-48020).
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue};
 
 use super::fail;
 use crate::{
-    exchange::{Exchange, Flow, filter::with_path, normalise::normalise},
+    exchange::{
+        Exchange, Flow,
+        filter::{rewrite_to, with_path},
+        normalise::normalise,
+    },
     respond::Failure,
 };
 
@@ -16,23 +20,13 @@ pub(super) const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwa
 /// Tells the backend what was replaced (Traefik).
 pub(super) const REPLACED_PATH: HeaderName = HeaderName::from_static("x-replaced-path");
 
-/// Among a request's extensions: what the client asked for, in its one form, before a middleware changed the path.
-#[derive(Clone, Debug)]
-struct ClientTarget(Uri);
-
-/// What the client asked for, in its one form, whatever middlewares have made of it since.
-pub(super) fn target_of_client(exchange: &Exchange) -> &Uri {
-    exchange.parts.extensions.get::<ClientTarget>().map_or(&exchange.parts.uri, |target| &target.0)
-}
-
 /// Makes `path` the path that the backend sees; the empty path is `/`.
 pub(super) fn set_path(exchange: &mut Exchange, path: &str) -> Flow {
     let path = if path.is_empty() { "/" } else { path };
     let normal = normalise(path).is_ok_and(|normal| normal == path);
     match normal.then(|| with_path(&exchange.parts.uri, path)).flatten() {
         Some(uri) => {
-            let before = std::mem::replace(&mut exchange.parts.uri, uri);
-            exchange.parts.extensions.get_or_insert(ClientTarget(before));
+            rewrite_to(exchange, uri);
             Flow::Continue
         }
         None => fail(exchange, &Failure::BadRequest("the rewritten path is not normalised")),

@@ -14,6 +14,7 @@ use crate::{listener::counted_as, plan::Plan};
 
 /// Running state.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "built once per configuration and only borrowed")]
 pub(super) enum Tcp {
     IpAllowList(Networks),
     InFlightConn { amount: u64, connections: Arc<Connections> },

@@ -20,8 +20,8 @@ use postern_config::model::{
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::{Live, identity::Identity, refuse, rewrite};
-use crate::exchange::{Exchange, Flow, normalise::normalise};
+use super::{Live, identity::Identity, refuse};
+use crate::exchange::{Exchange, Flow, filter::target_of_client, normalise::normalise};
 
 /// Running state.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl DigestAuth {
         let said = only_authorization(&exchange.parts.headers).and_then(Credentials::parse);
         let said = said.ok_or(Denial::NoCredentials)?;
         let algorithm = self.algorithm(&said).filter(|_| said.realm == *self.realm).ok_or(Denial::Wrong)?;
-        if !is_target(&said.uri, rewrite::target_of_client(exchange)) || !self.knows(algorithm, &said, exchange) {
+        if !is_target(&said.uri, target_of_client(exchange)) || !self.knows(algorithm, &said, exchange) {
             return Err(Denial::Wrong);
         }
         let is_fresh = self.nonces.take(&self.id, &said.nonce, said.count);
