@@ -105,7 +105,7 @@ impl Gateways {
         silence.asked = silence.asked.wrapping_add(1);
         silence.unanswered = silence.unanswered.saturating_add(1);
         silence.last = Some(now);
-        self.wants_routes |= silence.asked % READ_AGAIN == 0;
+        self.wants_routes |= silence.asked.is_multiple_of(READ_AGAIN);
         true
     }
 
