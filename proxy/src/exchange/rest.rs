@@ -31,7 +31,8 @@ pub struct Rest {
     step: u32,
     /// Members of chains so far.
     seen: u32,
-    /// Members of chains that come before the next step, the next one last. Boxed, as most requests meet no chain.
+    /// Members of chains that come before the next step, the next one last.
+    #[allow(clippy::box_collection, reason = "most requests meet no chain, and each future holds this")]
     members: Option<Box<Vec<MiddlewareId>>>,
 }
 

@@ -119,8 +119,8 @@ pub(super) mod tests {
         let rival = Some(Rival { mac: Mac([255; 6]), with_installation: true });
         let part = move |number: u32| {
             let role = roles.get(number as usize % roles.len()).cloned().expect("it is one of them");
-            let rival = rival.filter(|_| number % 2 == 0);
-            (IpAddr::from(u128::from(number).to_be_bytes()), Part { role, is_in_subnet: number % 3 == 0, rival })
+            let rival = rival.filter(|_| number.is_multiple_of(2));
+            (IpAddr::from(u128::from(number).to_be_bytes()), Part { role, is_in_subnet: number.is_multiple_of(3), rival })
         };
         (0..count).map(part)
     }
