@@ -120,7 +120,10 @@ pub(super) mod tests {
         let part = move |number: u32| {
             let role = roles.get(number as usize % roles.len()).cloned().expect("it is one of them");
             let rival = rival.filter(|_| number.is_multiple_of(2));
-            (IpAddr::from(u128::from(number).to_be_bytes()), Part { role, is_in_subnet: number.is_multiple_of(3), rival })
+            (
+                IpAddr::from(u128::from(number).to_be_bytes()),
+                Part { role, is_in_subnet: number.is_multiple_of(3), rival },
+            )
         };
         (0..count).map(part)
     }
