@@ -54,6 +54,24 @@ impl Cluster {
         command
     }
 
+    /// A process of each network that pods of node `number` have of their own.
+    pub(crate) fn pod_networks(&self, number: usize) -> Result<Vec<String>, String> {
+        let network = |process: &str| output(&mut program("readlink", &[&format!("/proc/{process}/ns/net")]));
+        let socket = format!("/run/{NAME}-node{number}/containerd.sock");
+        let tasks = output(&mut program("ctr", &["-a", &socket, "-n", "k8s.io", "tasks", "list"]))?;
+        let mut known = vec![output(&mut self.inside(number, &["readlink", "/proc/self/ns/net"]))?];
+        let mut processes = Vec::new();
+        for process in tasks.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)) {
+            // A container that ends meanwhile has none.
+            let Ok(network) = network(process) else { continue };
+            if !known.contains(&network) {
+                known.push(network);
+                processes.push(process.to_owned());
+            }
+        }
+        Ok(processes)
+    }
+
     /// Gives an image to every node.
     pub(crate) fn import(&self, tar: &Path) -> Result<(), String> {
         for number in self.nodes() {

@@ -28,6 +28,7 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<(), String> {
         })?;
         println!("   {address} answers after {:.1} s", took.as_secs_f64());
     }
+    reached_from_within(setting)?;
     let before = owner(setting)?;
     let load = Load::start(&[SERVED.to_owned()], HOST)?;
     installed.restart()?;
@@ -48,8 +49,43 @@ pub(crate) fn run(setting: &Setting<'_>) -> Result<(), String> {
         Ok(ask::status(FOREIGN, url).is_ok_and(|status| status == 200))
     })?;
     installed.ready()?;
+    reached_from_within(setting)?;
     cluster.kubectl(&["delete", "namespace", "metallb-system", "--timeout=60s"])?;
     remove(cluster, "load")
+}
+
+/// Both addresses answer the nodes themselves and their pods, whoever owns them.
+fn reached_from_within(setting: &Setting<'_>) -> Result<(), String> {
+    let cluster = setting.cluster;
+    let mut pods = 0;
+    for number in cluster.nodes() {
+        let url = |address| format!("http://{address}/");
+        for address in [SERVED, FOREIGN] {
+            answered(&mut cluster.inside(number, &CURL), address, &url(address), &format!("node {number}"))?;
+        }
+        for process in cluster.pod_networks(number)? {
+            pods += 1;
+            for address in [SERVED, FOREIGN] {
+                let mut curl = program("nsenter", &[&format!("--net=/proc/{process}/ns/net")]);
+                answered(curl.args(CURL), address, &url(address), &format!("a pod of node {number}"))?;
+            }
+        }
+    }
+    if pods == 0 {
+        return Err("no node has a pod with a network of its own".to_owned());
+    }
+    println!("   both addresses answer all nodes and {pods} pods of theirs");
+    Ok(())
+}
+
+const CURL: [&str; 8] = ["curl", "--silent", "--max-time", "5", "--output", "/dev/null", "--write-out", "%{http_code}"];
+
+fn answered(curl: &mut std::process::Command, address: &str, url: &str, who: &str) -> Result<(), String> {
+    let status = output(curl.args(["--header", &format!("Host: {HOST}"), url]));
+    match status.as_deref() {
+        Ok("200") => Ok(()),
+        other => Err(format!("{who} asked {address} and got {other:?}")),
+    }
 }
 
 /// The node that answers for the served address, as every node says.
