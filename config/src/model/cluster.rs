@@ -70,6 +70,8 @@ pub enum EndpointAddress {
 pub enum Protocol {
     /// HTTP/1.1; over TLS also HTTP/2 when the backend chooses it by ALPN.
     Http,
+    /// HTTP/1.1, over TLS too.
+    Http1,
     /// HTTP/2, on plaintext with prior knowledge.
     Http2,
     /// Bytes.

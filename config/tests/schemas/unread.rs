@@ -47,4 +47,5 @@ pub(crate) const UNREAD: &[(&str, &str, Why)] = &[
     ("IngressRouteTCP", "spec.tls.domains[]", Harmless),
     ("Middleware", "spec.plugin", Refused),
     ("Middleware", "spec.rateLimit.redis", Refused),
+    ("ServersTransport", "spec.spiffe", Refused),
 ];

@@ -79,6 +79,10 @@ impl Connector {
                 any.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
                 http1.alpn_protocols = vec![b"http/1.1".to_vec()];
             }
+            Protocol::Http1 => {
+                http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+                any = http1.clone();
+            }
             Protocol::Http2 => any.alpn_protocols = vec![b"h2".to_vec()],
             Protocol::Tcp => {}
         }

@@ -159,6 +159,7 @@ fn cluster(id: &ClusterId, slot: &ClusterSlot, health: &Health) -> ClusterView {
 fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Http => "http",
+        Protocol::Http1 => "http1",
         Protocol::Http2 => "http2",
         Protocol::Tcp => "tcp",
     }

@@ -26,6 +26,7 @@ pub fn object(object: &Object, view: &View<'_>, settings: &Settings) -> Contribu
         Object::Ingress(item) => ingress::convert(item, view, settings),
         Object::IngressRoute(item) => traefik::ingress_route(item, view, settings),
         Object::IngressRouteTcp(item) => traefik::ingress_route_tcp(item, view, settings),
+        Object::ServersTransport(item) => traefik::transport::convert(item, view),
         Object::Secret(item) => secret::object(item, view, settings),
         Object::Service(item) => service::object(item, view, settings),
         Object::EndpointSlice(item) => service::slice(item, settings),

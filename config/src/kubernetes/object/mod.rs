@@ -18,6 +18,7 @@ pub mod selector;
 pub mod service;
 pub mod traefik;
 pub mod traefik_route;
+pub mod traefik_transport;
 
 use std::sync::Arc;
 
@@ -181,6 +182,8 @@ kinds! {
     IngressRoute(traefik_route::IngressRoute): "traefik.io" ["v1alpha1"] "IngressRoute" namespaced;
     /// Traefik's routes of connections.
     IngressRouteTcp(traefik_route::IngressRouteTcp): "traefik.io" ["v1alpha1"] "IngressRouteTCP" namespaced;
+    /// How Traefik speaks to backends of requests.
+    ServersTransport(traefik_transport::ServersTransport): "traefik.io" ["v1alpha1"] "ServersTransport" namespaced;
     /// A middleware of Traefik's.
     Middleware(traefik::Middleware): "traefik.io" ["v1alpha1"] "Middleware" namespaced;
     /// A middleware of Traefik's for TCP connections.

@@ -11,7 +11,7 @@ these rights and no more, and asks for each kind.
   resources: [gateways, httproutes, grpcroutes, tlsroutes, backendtlspolicies, referencegrants]
   verbs: [get, list, watch]
 - apiGroups: [traefik.io]
-  resources: [middlewares, middlewaretcps, ingressroutes, ingressroutetcps]
+  resources: [middlewares, middlewaretcps, ingressroutes, ingressroutetcps, serverstransports]
   verbs: [get, list, watch]
 # Addresses to give out, and who announces them.
 - apiGroups: [metallb.io]
@@ -66,6 +66,7 @@ these rights and no more, and asks for each kind.
     - ingressroutes.traefik.io
     - ingressroutetcps.traefik.io
     - middlewaretcps.traefik.io
+    - serverstransports.traefik.io
     - ipaddresspools.metallb.io
     - l2advertisements.metallb.io
   verbs: [get]

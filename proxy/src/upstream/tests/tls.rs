@@ -208,6 +208,21 @@ fn without_a_server_name_the_host_is_verified_and_connections_are_not_shared_bet
 }
 
 #[test]
+fn a_cluster_of_http1_alone_offers_no_http2() {
+    on_worker(async {
+        let authority = Authority::new();
+        let backend = server(authority.issue(&["b.internal"], None), None, &[b"h2", b"http/1.1"]).await;
+        for (protocol, version) in [(Protocol::Http, "HTTP/2.0"), (Protocol::Http1, "HTTP/1.1")] {
+            let plans = Plans::new([backend.address]).with(|plans| {
+                plans.spec.tls = Some(Arc::new(setting(&authority, Some("b.internal"))));
+                plans.spec.protocol = protocol;
+            });
+            assert_eq!(plans.build().get("/").await, Ok((200, format!("b.internal {version}"))));
+        }
+    });
+}
+
+#[test]
 fn a_setting_that_cannot_be_honoured_closes_the_cluster() {
     on_worker(async {
         let setting = UpstreamTls {

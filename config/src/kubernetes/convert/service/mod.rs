@@ -7,6 +7,7 @@ mod external;
 mod option;
 mod port;
 mod protocol;
+mod transport;
 mod variant;
 
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub use variant::Asked;
 
 /// What is wrong with a Service by itself, and what it wants outside.
 pub fn object(item: &Item<Service>, view: &View<'_>, settings: &Settings) -> Contribution {
-    let mut findings = option::read(item).1;
+    let (options, mut findings) = option::read(item);
+    findings.extend(transport::problem(item, &options, view, settings));
     findings.extend(protocol::unknown(&item.body));
     let mut contribution = Contribution { findings, ..Contribution::default() };
     exposure::service(item, view, settings, &mut contribution);
@@ -92,9 +94,15 @@ fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster
     let port = port::of_service(&service.body, at.port)
         .map_err(|problem| format!("Service {}/{}: {problem}", at.namespace, at.name))?;
     let mut spoken = protocol::choose(&port, options.scheme, &at.variant)?;
+    let mut findings = Findings::new();
     if at.variant.get("protocol") != Some(&"tls") {
         // A policy has the last word on TLS, and one that cannot be honoured closes the backend.
         let policy = backend_tls::upstream(view, at.namespace, at.name, port.name).map_err(|why| why.to_string())?;
+        let asked = transport::find(&service.meta, &options, &at.variant, view, settings)?;
+        if let Some(asked) = asked.filter(|_| spoken.is_http()) {
+            let clear = transport::apply(asked, &mut spoken, &mut options, policy.is_some())?;
+            findings.extend(clear.map(|finding| (object_id(&**service), finding)));
+        }
         spoken.tls = policy.or(spoken.tls);
     }
     if let (Some(tls), Some(secret)) = (&spoken.tls, at.variant.get(slot::CLIENT_CERTIFICATE)) {
@@ -102,7 +110,6 @@ fn fill(id: &ClusterId, view: &View<'_>, settings: &Settings) -> Result<(Cluster
         spoken.tls = Some(UpstreamTls { client_certificate, ..(**tls).clone() }.into());
     }
     let endpoints = endpoints(view, service, &port, spoken.is_http(), settings)?;
-    let mut findings = Findings::new();
     if endpoints.is_empty() {
         findings.push((object_id(&**service), no_endpoints(service, &port)));
     }

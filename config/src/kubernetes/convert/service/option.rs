@@ -31,6 +31,8 @@ pub(super) struct Options {
     pub(super) health: Option<ActiveHealth>,
     pub(super) passive: PassiveHealth,
     pub(super) connect_timeout: Option<Duration>,
+    /// The object that says how the backend is spoken to, as written.
+    pub(super) transport: Option<Arc<str>>,
     /// Why the Service must not be used.
     pub(super) closed: Option<Arc<str>>,
 }
@@ -79,15 +81,20 @@ pub(super) fn read(item: &Item<Service>) -> (Options, Vec<Finding>) {
         health: reader.health(),
         passive: reader.passive(),
         connect_timeout: reader.duration("connect-timeout"),
+        transport: reader.text(SERVICE, TRANSPORT).filter(|text| !text.is_empty()).map(Into::into),
         closed: None,
     };
     reader.not_carried();
     (Options { closed: reader.closed, ..options }, reader.findings)
 }
 
+/// Traefik's annotation that names a ServersTransport, after the prefix.
+pub(super) const TRANSPORT: &str = "serverstransport";
+
 /// Options that are read, by their names after the prefix.
 const TRAEFIK: &[&str] = &[
     "serversscheme",
+    TRANSPORT,
     "passhostheader",
     "sticky.cookie",
     "sticky.cookie.name",
@@ -251,7 +258,6 @@ impl<'a> Reader<'a> {
 /// What becomes of Traefik's service options that are not carried; `None`: the value asks for what we do anyway.
 fn class(option: &str, value: &str) -> Option<Class> {
     match option {
-        "serverstransport" => Some(Class::Protective("it decides how the backend is verified")),
         "middlewares" => Some(Class::Protective("middlewares may authenticate, restrict or limit")),
         "nativelb" | "nodeportlb" if parse_bool(value) == Some(false) => None,
         _ => Some(Class::Harmless),

@@ -22,6 +22,8 @@ pub struct Asked {
     pub pass_host: Option<bool>,
     /// The cookie that keeps clients with their endpoint.
     pub sticky: Option<StickyCookie>,
+    /// Namespace and name of the object that says how the backend is spoken to.
+    pub transport: Option<(String, String)>,
 }
 
 impl Asked {
@@ -33,6 +35,7 @@ impl Asked {
             ("scheme", self.scheme.as_ref().map(text)),
             ("protocol", self.suggests_tls.then(|| "https".to_owned())),
             ("balance", self.balance.map(str::to_owned)),
+            ("transport", self.transport.as_ref().map(|(namespace, name)| format!("{namespace}/{name}"))),
             ("pass-host", self.pass_host.map(|pass| pass.to_string())),
         ];
         if let Some(cookie) = &self.sticky {

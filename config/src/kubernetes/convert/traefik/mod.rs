@@ -10,6 +10,7 @@ mod route_tcp;
 pub mod rule;
 mod service;
 mod tls;
+pub mod transport;
 
 pub(super) use reference::splits;
 pub use route::convert as ingress_route;

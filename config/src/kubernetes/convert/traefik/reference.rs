@@ -2,21 +2,24 @@
 
 use std::sync::Arc;
 
-use super::Site;
+use super::{Site, transport};
 use crate::{
     kubernetes::{
         convert::{
             middleware::{refusal, tcp},
             slot,
         },
-        object::traefik::{Middleware, MiddlewareRef, MiddlewareTcp},
+        object::{
+            traefik::{Middleware, MiddlewareRef, MiddlewareTcp},
+            traefik_transport::ServersTransport,
+        },
     },
     model::id::MiddlewareId,
     report::Finding,
 };
 
 /// What a reference that names a provider ends in when it is of a Traefik kind.
-const PROVIDER: &str = "@kubernetescrd";
+pub(super) const PROVIDER: &str = "@kubernetescrd";
 
 /// The namespace that a reference from `own` leads to, if it may.
 pub(super) fn namespace<'r>(
@@ -91,9 +94,7 @@ fn target(site: &Site<'_, '_>, reference: &MiddlewareRef, field: &str) -> Result
         return Ok((namespace.to_owned(), name.to_owned()));
     };
     if !site.settings.allow_cross_namespace {
-        let message = format!("{name:?} does not say where the namespace ends, and may lead to another one");
-        return Err(Finding::refused(field, "RefNotPermitted", message)
-            .remedy("write the name and, in a field of its own, the namespace"));
+        return Err(may_lead_anywhere(name, field));
     }
     only(site, joined, field)
 }
@@ -112,6 +113,43 @@ fn only(site: &Site<'_, '_>, joined: &str, field: &str) -> Result<(String, Strin
             Err(Finding::refused(field, "AmbiguousMiddleware", message).remedy("rename all but one of them"))
         }
     }
+}
+
+/// The ServersTransport that a reference from beside a Service of `namespace` names: its namespace and name. One that
+/// is refused is told of and stays: it closes the backend.
+pub(super) fn transport(
+    site: &mut Site<'_, '_>,
+    namespace: &str,
+    name: &str,
+    field: &str,
+) -> Result<(String, String), Finding> {
+    let (namespace, name) = match name.split_once('@') {
+        None => (namespace, name),
+        Some((_, provider)) if format!("@{provider}") != PROVIDER => {
+            let message = format!("{name:?} is of provider {provider}, which is not carried");
+            return Err(Finding::refused(field, "UnsupportedProvider", message)
+                .remedy("write it as a ServersTransport object, and name that"));
+        }
+        Some(_) if !site.settings.allow_cross_namespace => return Err(may_lead_anywhere(name, field)),
+        Some(_) => transport::annotated(site.view, site.settings, namespace, name)
+            .map_err(|problem| Finding::refused(field, "TransportNotFound", problem))?,
+    };
+    if site.view.get::<ServersTransport>(namespace, name).is_none() {
+        let message = format!("there is no ServersTransport {namespace}/{name}");
+        return Err(
+            Finding::refused(field, "TransportNotFound", message).remedy("create it; until then the route answers 503")
+        );
+    }
+    if let Err(problem) = transport::find(site.view, namespace, name) {
+        site.say(Finding::refused(field, "TransportRefused", problem));
+    }
+    Ok((namespace.to_owned(), name.to_owned()))
+}
+
+fn may_lead_anywhere(name: &str, field: &str) -> Finding {
+    let message = format!("{name:?} does not say where the namespace ends, and may lead to another one");
+    Finding::refused(field, "RefNotPermitted", message)
+        .remedy("write the name and, in a field of its own, the namespace")
 }
 
 /// All ways to read `namespace-name`.

@@ -46,7 +46,7 @@ pub(super) fn read(
     let own = internal::read(service, field).transpose()?;
     if own.is_none() {
         check_kind(service, field)?;
-        not_carried(site, service, field)?;
+        not_carried(site, service, field);
     }
     let weight = weight(service.weight, field)?;
     let middlewares = (service.middlewares.iter().enumerate())
@@ -83,13 +83,8 @@ fn check_kind(service: &ServiceRef, field: &str) -> Result<(), Finding> {
     }
 }
 
-/// Options that nobody reads. How a backend is verified is not a matter of taste.
-fn not_carried(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str) -> Result<(), Finding> {
-    if let Some(name) = service.servers_transport.as_ref().filter(|name| !name.is_empty()) {
-        let message = format!("ServersTransport {name} is not carried yet, and it decides how the backend is verified");
-        return Err(Finding::refused(format!("{field}.serversTransport"), "NotCarried", message)
-            .remedy("use a BackendTLSPolicy on the Service"));
-    }
+/// Options that nobody reads.
+fn not_carried(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str) {
     for (option, stated, instead) in [
         ("responseForwarding", service.response_forwarding.is_some(), "answers are sent on at once"),
         ("nativeLB", service.native_lb == Some(true), "endpoints are chosen by Postern"),
@@ -102,7 +97,6 @@ fn not_carried(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str) -> Re
             site.say(Finding::ignored(format!("{field}.{option}"), "NotCarried", message));
         }
     }
-    Ok(())
 }
 
 fn target(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str, cookie: &str) -> Result<Target, Finding> {
@@ -110,6 +104,9 @@ fn target(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str, cookie: &s
     let namespace = reference::namespace(site, service.namespace.as_ref(), &own, &format!("{field}.namespace"))?;
     let port = port(&service.port, field)?;
     let mut asked = asked(site, service, field, cookie)?;
+    let transport = service.servers_transport.as_deref().filter(|name| !name.is_empty());
+    let at_transport = format!("{field}.serversTransport");
+    asked.transport = transport.map(|name| reference::transport(site, namespace, name, &at_transport)).transpose()?;
     match service::find(site.view, namespace, &service.name, &port) {
         Ok(found) => asked.suggests_tls = asked.scheme.is_none() && found.suggests_tls(),
         Err(problem) => site.say(unresolved(field, &problem, "answers 503")),
@@ -131,7 +128,7 @@ fn asked(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str, cookie: &st
         .transpose()
         .map_err(|problem| Finding::refused(format!("{field}.sticky.cookie"), "InvalidCookie", problem))?;
     let (balance, pass_host) = (balance(site, service, field)?, service.pass_host_header);
-    Ok(Asked { scheme, suggests_tls: false, balance, pass_host, sticky })
+    Ok(Asked { scheme, suggests_tls: false, balance, pass_host, sticky, transport: None })
 }
 
 fn balance(site: &mut Site<'_, '_>, service: &ServiceRef, field: &str) -> Result<Option<&'static str>, Finding> {
