@@ -83,8 +83,12 @@ fn refuse_others(site: &Site<'_, '_>, options: &traefik::ErrorService) -> Result
     if options.kind.as_deref().is_some_and(|kind| !kind.is_empty() && kind != "Service") {
         return Err(site.refuse("service.kind", "NotCarried", "is not Service, and nothing else is carried"));
     }
-    let stated = options.others();
-    let Some((option, _)) = stated.iter().find(|(_, stated)| *stated) else { return Ok(()) };
-    let finding = site.refuse(&format!("service.{option}"), "NotCarried", "is not carried");
+    let stated: Vec<&str> =
+        options.others().into_iter().filter_map(|(name, is_stated)| is_stated.then_some(name)).collect();
+    if stated.is_empty() {
+        return Ok(());
+    }
+    let finding =
+        site.refuse("service", "NotCarried", format!("has options that are not carried: {}", stated.join(", ")));
     Err(finding.remedy("say it by annotations of the Service").into())
 }

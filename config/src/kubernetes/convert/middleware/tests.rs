@@ -330,7 +330,7 @@ fn wrong_options_refuse_the_whole_middleware() {
         ),
         (
             json!({ "errors": { "service": { "name": "pages", "port": 80, "passHostHeader": false } } }),
-            "spec.errors.service.passHostHeader",
+            "spec.errors.service",
             "NotCarried",
         ),
         (
